@@ -1,0 +1,21 @@
+package v1alpha1
+
+// Labels and annotations on pods.
+const (
+	// LabelInject on a pod, with the value "true", asks for the sidecar.
+	LabelInject = "bff-operator.io/inject"
+	// LabelInjectTrue is the one value of LabelInject that has a meaning.
+	LabelInjectTrue = "true"
+
+	// AnnotationPolicy on a pod names the policy its sidecar follows.
+	AnnotationPolicy = "bff-operator.io/policy"
+	// AnnotationPodShape on a pod is a hash of what a configuration reload cannot
+	// change: image, ports, mounts, resources.
+	AnnotationPodShape = "bff-operator.io/pod-shape"
+	// AnnotationVersion on a pod is the version of the operator that injected it.
+	AnnotationVersion = "bff-operator.io/version"
+)
+
+// ConfigMapName is the name of the ConfigMap the operator renders a policy
+// into.
+func ConfigMapName(policy string) string { return "bff-" + policy }
