@@ -66,6 +66,7 @@ generate: ## Deepcopy code, CRD, RBAC and the chart's copies of them
 	GOFLAGS=-mod=mod go run $(CONTROLLER_GEN) rbac:roleName=bff-operator \
 		paths=./controllers/... paths=./webhook/... output:rbac:artifacts:config=config/rbac
 	go run ./hack/chart
+	go run ./hack/reference
 
 .PHONY: verify
 verify: ## Fail when generated files, formatting or vet differ from what is checked in

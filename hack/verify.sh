@@ -22,7 +22,7 @@ go vet -tags e2e ./hack/e2e/... || complain "go vet fails in hack/e2e"
 # Generate into a copy of the checked-in files, then compare.
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
-generated=(api config/crd config/rbac config/default charts)
+generated=(api config/crd config/rbac config/default charts docs/reference.md)
 cp -r --parents "${generated[@]}" "$before"
 make -s generate
 for path in "${generated[@]}"; do
