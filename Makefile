@@ -47,16 +47,19 @@ build: ## The two binaries, into .cache/bin
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN)/bff-operator .
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN)/bff-sidecar ./sidecar
 
+IMAGES := bff-operator bff-sidecar bff-demo bff-redis
+
 .PHONY: images
 images: prerequisites ## The images, as files, without Docker
-	go -C hack/images run . build --out $(CACHE)/images --prefix $(IMAGE_PREFIX) --tag $(IMAGE_TAG)
+	go -C hack/images run . build --out .cache/images --tag $(IMAGE_TAG) $(IMAGES)
 
 .PHONY: images-load
 ifeq ($(CLUSTER),own)
 images-load: images
-	go -C hack/cluster run . load $(CACHE)/images/*.tar
+	go -C hack/cluster run . load $(IMAGES:%=.cache/images/%.tar)
 else
-images-load: ;
+images-load: prerequisites
+	go -C hack/images run . push --to $(IMAGE_PREFIX) --tag $(IMAGE_TAG) $(IMAGES)
 endif
 
 .PHONY: generate
