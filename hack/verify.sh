@@ -13,11 +13,12 @@ complain() {
 unformatted=$(gofmt -l $(git ls-files '*.go'))
 [ -z "$unformatted" ] || complain "run gofmt -w on: $unformatted"
 
-for module in . hack/cluster hack/images; do
+for module in . hack/cluster hack/cluster/coredns hack/images; do
   go -C "$module" vet ./... || complain "go vet fails in $module"
   go -C "$module" mod tidy -diff >/dev/null || complain "run go mod tidy in $module"
 done
 go vet -tags e2e ./hack/e2e/... || complain "go vet fails in hack/e2e"
+GOFLAGS=-mod=mod go run "$STATICCHECK" -tags e2e ./... || complain "staticcheck has findings"
 
 # Generate into a copy of the checked-in files, then compare.
 before=$(mktemp -d)

@@ -26,7 +26,7 @@ import (
 func TestLoginPageInABrowser(t *testing.T) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Skip("chromium is not installed")
+		t.Fatal("chromium is not installed: run make prerequisites")
 	}
 	var mu sync.Mutex
 	var arrived []string

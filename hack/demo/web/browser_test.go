@@ -119,7 +119,7 @@ func hook(id string) chromedp.CSS { return chromedp.CSS(`[data-testid="` + id + 
 func TestShopInABrowser(t *testing.T) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Skip("chromium is not installed")
+		t.Fatal("chromium is not installed: run make prerequisites")
 	}
 	o := newOrigin(t)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
