@@ -23,7 +23,7 @@ GOFLAGS=-mod=mod go run "$STATICCHECK" -tags e2e ./... || complain "staticcheck 
 # Generate into a copy of the checked-in files, then compare.
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
-generated=(api config/crd config/rbac config/default charts docs/reference.md)
+generated=(api config/crd config/rbac config/default config/manager config/webhook charts docs/reference.md)
 cp -r --parents "${generated[@]}" "$before"
 make -s generate
 for path in "${generated[@]}"; do
