@@ -32,7 +32,11 @@ export async function call(path, {method = 'GET', body} = {}) {
   } catch {
     throw new Unavailable('The server does not answer.');
   }
-  if (response.ok) return response.json();
+  if (response.ok) {
+    return response.json().catch(() => {
+      throw new Failed(`${path} was not answered by the sidecar: this page is served without one.`);
+    });
+  }
 
   // Errors are problems (RFC 9457); what stands in front of the sidecar may answer anything.
   const problem = await response.json().catch(() => ({}));

@@ -1,0 +1,265 @@
+package session_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bff-operator/bff-operator/api/keyring"
+	"github.com/bff-operator/bff-operator/sidecar/internal/session"
+	"github.com/bff-operator/bff-operator/sidecar/internal/token"
+)
+
+// GAP-07: the provider rotated, and then the store is away. The new tokens serve
+// from memory and are stored as soon as that is possible.
+func TestRotatedTokensSurviveAStoreOutage(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{}
+		s, value := w.login(t, p)
+		time.Sleep(life)
+		w.store.cut("Replace")
+		renewed := refreshed(t, w, s, p)
+		if renewed.Tokens.Access == s.Tokens.Access {
+			t.Fatal("the waiting caller got old tokens")
+		}
+		// Others of this process get them too, whatever the store says.
+		if got := w.find(t, value); got.Tokens.Access != renewed.Tokens.Access || got.Tokens.Refresh != renewed.Tokens.Refresh {
+			t.Error("Find has old tokens")
+		}
+		if got := refreshed(t, w, s, p); got.Tokens.Access != renewed.Tokens.Access {
+			t.Error("a late caller got other tokens")
+		}
+		w.store.cut("Replace", "Load")
+		if got := refreshed(t, w, s, p); got.Tokens.Access != renewed.Tokens.Access {
+			t.Error("a late caller got other tokens while the store is away")
+		}
+
+		time.Sleep(30 * time.Second)
+		w.store.repair()
+		wantErr(t, w.Drain(t.Context()), nil)
+		other, err := w.replica().Find(t.Context(), value)
+		wantErr(t, err, nil)
+		if other.Tokens.Access != renewed.Tokens.Access {
+			t.Error("the tokens were not stored")
+		}
+		if n := p.called(); n != 1 {
+			t.Errorf("the provider was asked %d times", n)
+		}
+		if log := w.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "trying again") {
+			t.Errorf("the log is %s", log)
+		}
+	})
+}
+
+// The write happened and its answer was lost: the retry meets its own result.
+func TestLostAnswerOfTheStore(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{}
+		s, value := w.login(t, p)
+		time.Sleep(life)
+		w.store.loseAnswers("Replace")
+		renewed := refreshed(t, w, s, p)
+		time.Sleep(3 * time.Second)
+		w.store.repair()
+		wantErr(t, w.Drain(t.Context()), nil)
+		if got := w.find(t, value); got.Tokens.Access != renewed.Tokens.Access {
+			t.Error("the tokens were not stored")
+		}
+		time.Sleep(life)
+		refreshed(t, w, w.find(t, value), p)
+	})
+}
+
+// An outage of the store longer than a token's life: the session is renewed
+// again from memory, and the newest tokens are stored in the end.
+func TestOutageLongerThanATokensLife(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{}
+		s, value := w.login(t, p)
+		time.Sleep(life)
+		w.store.cut("Replace")
+		for range 3 {
+			s = refreshed(t, w, s, p)
+			time.Sleep(life)
+			s = w.find(t, value)
+		}
+		newest := refreshed(t, w, s, p)
+		time.Sleep(10 * time.Second)
+		before := w.store.called("Replace")
+		time.Sleep(50 * time.Second)
+		if n := w.store.called("Replace") - before; n < 9 || n > 11 {
+			t.Errorf("%d writes were tried in 50s, want those of the newest tokens only", n)
+		}
+		w.store.repair()
+		wantErr(t, w.Drain(t.Context()), nil)
+		other, err := w.replica().Find(t.Context(), value)
+		wantErr(t, err, nil)
+		if other.Tokens.Refresh != newest.Tokens.Refresh || p.called() != 4 {
+			t.Errorf("stored the tokens of refresh %q, after %d calls", other.Tokens.Refresh, p.called())
+		}
+	})
+}
+
+// Trying goes on for minutes, not for ever.
+func TestStoringIsGivenUp(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{}
+		s, _ := w.login(t, p)
+		time.Sleep(life)
+		w.store.cut("Replace")
+		refreshed(t, w, s, p)
+		wantErr(t, w.Drain(t.Context()), nil)
+		if n := w.store.called("Replace"); n != 41 {
+			t.Errorf("%d writes were tried", n)
+		}
+		if log := w.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "log in again") {
+			t.Errorf("the log is %s", log)
+		}
+	})
+}
+
+// While our tokens wait, another replica that reaches the store has renewed the
+// session: what is stored counts.
+func TestStoreMovesOnWhileTokensWait(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{}
+		p.answer = func(set token.Set) token.Set { // this provider takes a refresh token twice
+			p.valid["refresh-1"] = true
+			return set
+		}
+		s, value := w.login(t, p)
+		time.Sleep(life)
+		w.store.cut("Replace")
+		ours := refreshed(t, w, s, p)
+		other := session.New(session.Options{Store: w.store.Store, Ring: w.ring.Load, PolicyUID: policyUID, Limits: func() session.Limits { return *w.limits.Load() }})
+		theirs, err := other.Refreshed(t.Context(), s, p.refresh)
+		wantErr(t, err, nil)
+		if theirs.Tokens.Access == ours.Tokens.Access {
+			t.Fatal("the other replica did not refresh")
+		}
+		if got := w.find(t, value); got.Tokens.Access != theirs.Tokens.Access {
+			t.Error("Find has tokens that another replica replaced")
+		}
+		w.store.repair()
+		wantErr(t, w.Drain(t.Context()), nil)
+		if got := w.find(t, value); got.Tokens.Access != theirs.Tokens.Access {
+			t.Error("the stored tokens were overwritten")
+		}
+	})
+}
+
+func TestLogoutWhileTokensWait(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{}
+		s, value := w.login(t, p)
+		time.Sleep(life)
+		w.store.cut("Replace")
+		s = refreshed(t, w, s, p)
+		wantErr(t, w.End(t.Context(), s), nil)
+		start := time.Now()
+		wantErr(t, w.Drain(t.Context()), nil)
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("the tokens of an ended session waited for another %s", took)
+		}
+		w.store.repair()
+		_, err := w.Find(t.Context(), value)
+		wantErr(t, err, session.ErrNone)
+	})
+}
+
+// Nothing is spent at the provider that could not be kept.
+func TestNoRefreshWithoutTheStore(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{}
+		s, value := w.login(t, p)
+		time.Sleep(life - time.Second)
+		w.store.cut("Load", "Replace")
+		if got := refreshed(t, w, s, p); got != s {
+			t.Error("a valid token was not used")
+		}
+		time.Sleep(time.Second)
+		_, err := w.Refreshed(t.Context(), s, p.refresh)
+		wantErr(t, err, session.ErrUnavailable)
+		if n := p.called(); n != 0 {
+			t.Errorf("the provider was asked %d times", n)
+		}
+		w.store.repair()
+		refreshed(t, w, w.find(t, value), p)
+	})
+}
+
+// GAP-07: the provider spent the refresh token and its answer was lost. That
+// alone ends nothing; only the provider's word does.
+func TestLostAnswerOfTheProvider(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{losing: func(call int) error {
+			if call == 1 {
+				return errors.New("connection reset")
+			}
+			return nil
+		}}
+		s, value := w.login(t, p)
+		time.Sleep(life)
+		_, err := w.Refreshed(t.Context(), s, p.refresh)
+		wantErr(t, err, session.ErrRefreshFailed)
+		w.find(t, value)
+
+		// A provider with a grace period takes the old token once more.
+		p.mu.Lock()
+		p.valid[s.Tokens.Refresh] = true
+		p.mu.Unlock()
+		time.Sleep(session.RefreshCooldown)
+		refreshed(t, w, w.find(t, value), p)
+	})
+}
+
+func TestDrainWaits(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		wantErr(t, w.Drain(t.Context()), nil) // nothing to wait for
+		p := &provider{takes: 10 * time.Second}
+		s, _ := w.login(t, p)
+		time.Sleep(life)
+		go func() { _, _ = w.Refreshed(context.Background(), s, p.refresh) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		wantErr(t, w.Drain(ctx), context.DeadlineExceeded)
+		start := time.Now()
+		wantErr(t, w.Drain(t.Context()), nil)
+		if took := time.Since(start); took != 9*time.Second {
+			t.Errorf("it waited %s", took)
+		}
+	})
+}
+
+// join makes a ring with the keys of both and the first one's primary.
+func join(t *testing.T, first, second *keyring.Ring) *keyring.Ring {
+	t.Helper()
+	var documents [2]struct {
+		Primary string            `json:"primary"`
+		Keys    []json.RawMessage `json:"keys"`
+	}
+	for i, ring := range []*keyring.Ring{first, second} {
+		data, err := ring.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(data, &documents[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	documents[0].Keys = append(documents[0].Keys, documents[1].Keys...)
+	data, err := json.Marshal(documents[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := keyring.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}

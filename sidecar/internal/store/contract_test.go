@@ -1,0 +1,289 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bff-operator/bff-operator/sidecar/internal/store"
+	"github.com/bff-operator/bff-operator/sidecar/internal/store/redistest"
+)
+
+// subject is a store and a way to make time pass for it.
+type subject struct {
+	store.Store
+	pass func(t *testing.T, d time.Duration)
+}
+
+// subjects are the stores that must keep the contract.
+var subjects = map[string]func(t *testing.T) subject{
+	"Memory": func(t *testing.T) subject {
+		var offset atomic.Int64
+		start := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+		memory := store.NewMemory(func() time.Time { return start.Add(time.Duration(offset.Load())) }, 0)
+		return subject{memory, func(_ *testing.T, d time.Duration) { offset.Add(int64(d)) }}
+	},
+	"Redis": func(t *testing.T) subject {
+		server := redistest.Start(t)
+		return subject{newRedis(t, store.RedisOptions{Address: server.Address}), func(t *testing.T, d time.Duration) { server.Pass(t, d) }}
+	},
+	"Redis, with the rights its documentation names": func(t *testing.T) subject {
+		server := redistest.Start(t)
+		server.Must(t, "ACL", "SETUSER", "bff", "on", ">pass", "~bff:*", "+ping", "+hmget", "+pttl", "+del", "+eval",
+			"+evalsha", "+exists", "+hset", "+hget", "+hincrby", "+set", "+pexpire")
+		return subject{newRedis(t, store.RedisOptions{Address: server.Address, Username: "bff", Password: password("pass")}),
+			func(t *testing.T, d time.Duration) { server.Pass(t, d) }}
+	},
+	"Redis Cluster": func(t *testing.T) subject {
+		server := redistest.StartTCP(t, "--port", "--cluster-enabled", "yes")
+		server.Must(t, "CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+		eventually(t, "the cluster serves", func() bool {
+			return strings.Contains(server.Must(t, "CLUSTER", "INFO"), "cluster_state:ok")
+		})
+		return subject{newRedis(t, store.RedisOptions{Address: server.TCP}), func(t *testing.T, d time.Duration) { server.Pass(t, d) }}
+	},
+}
+
+const (
+	lifetime = 12 * time.Hour
+	idle     = 30 * time.Minute
+)
+
+// TestContract is what every Store promises. Its rows run one after another on
+// one server, each with a key of its own.
+func TestContract(t *testing.T) {
+	for name, make := range subjects {
+		t.Run(name, func(t *testing.T) {
+			s := make(t)
+			t.Cleanup(s.Close)
+			for i, row := range contract {
+				t.Run(row.name, func(t *testing.T) {
+					row.check(t, s, fmt.Sprintf("bff:{policy}:s:%d", i))
+				})
+			}
+		})
+	}
+}
+
+var contract = []struct {
+	name  string
+	check func(t *testing.T, s subject, key string)
+}{
+	{"an entry is loaded as it was created", func(t *testing.T, s subject, key string) {
+		record := []byte("record \x00\r\n\xff")
+		want(t, s.Create(t.Context(), key, store.Entry{Record: record, Metadata: []byte("metadata"), Version: 99}, lifetime, idle), nil)
+		record[0] = 'X' // the store has its own
+		e := load(t, s, key)
+		if string(e.Record) != "record \x00\r\n\xff" || string(e.Metadata) != "metadata" || e.Version != 1 {
+			t.Errorf("loaded %q, %q, version %d", e.Record, e.Metadata, e.Version)
+		}
+		if e.IdleLeft > idle || e.IdleLeft < idle-time.Minute {
+			t.Errorf("it idles out in %s, want about %s", e.IdleLeft, idle)
+		}
+	}},
+	{"what is not there is not found", func(t *testing.T, s subject, key string) {
+		_, err := s.Load(t.Context(), key)
+		want(t, err, store.ErrNotFound)
+		want(t, s.Replace(t.Context(), key, entry("x", 1)), store.ErrNotFound)
+		want(t, s.Touch(t.Context(), key, idle), store.ErrNotFound)
+		want(t, s.Delete(t.Context(), key), nil)
+	}},
+	{"a key is created once", func(t *testing.T, s subject, key string) {
+		create(t, s, key)
+		want(t, s.Create(t.Context(), key, entry("other", 0), lifetime, idle), store.ErrExists)
+		if e := load(t, s, key); string(e.Record) != "first" {
+			t.Errorf("the entry is %q now", e.Record)
+		}
+	}},
+	{"an entry lasts at least a millisecond", func(t *testing.T, s subject, key string) {
+		for _, d := range []time.Duration{0, -time.Hour, time.Microsecond} {
+			if s.Create(t.Context(), key, entry("x", 0), d, idle) == nil || s.Create(t.Context(), key, entry("x", 0), lifetime, d) == nil {
+				t.Errorf("Create took %s", d)
+			}
+			if err := s.Touch(t.Context(), key, d); err == nil || errors.Is(err, store.ErrNotFound) {
+				t.Errorf("Touch with %s: %v", d, err)
+			}
+		}
+	}},
+	{"Replace counts the version up", func(t *testing.T, s subject, key string) {
+		create(t, s, key)
+		for version := uint64(1); version <= 3; version++ {
+			text := fmt.Sprint("after ", version)
+			want(t, s.Replace(t.Context(), key, entry(text, version)), nil)
+			if e := load(t, s, key); string(e.Record) != text || string(e.Metadata) != text || e.Version != version+1 {
+				t.Errorf("loaded %q, %q, version %d", e.Record, e.Metadata, e.Version)
+			}
+		}
+	}},
+	{"Replace of another version is a conflict and changes nothing", func(t *testing.T, s subject, key string) {
+		create(t, s, key)
+		want(t, s.Replace(t.Context(), key, entry("second", 1)), nil)
+		for _, version := range []uint64{0, 1, 3} {
+			want(t, s.Replace(t.Context(), key, entry("late", version)), store.ErrConflict)
+		}
+		if e := load(t, s, key); string(e.Record) != "second" || e.Version != 2 {
+			t.Errorf("loaded %q, version %d", e.Record, e.Version)
+		}
+	}},
+	{"of concurrent Replaces one wins", func(t *testing.T, s subject, key string) {
+		create(t, s, key)
+		var won, conflicts atomic.Int32
+		var group sync.WaitGroup
+		for i := range 50 {
+			group.Go(func() {
+				switch err := s.Replace(context.Background(), key, entry(fmt.Sprint(i), 1)); {
+				case err == nil:
+					won.Add(1)
+				case errors.Is(err, store.ErrConflict):
+					conflicts.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if won.Load() != 1 || conflicts.Load() != 49 {
+			t.Errorf("%d won and %d met a conflict", won.Load(), conflicts.Load())
+		}
+	}},
+	{"an entry without Touch idles out", func(t *testing.T, s subject, key string) {
+		create(t, s, key)
+		s.pass(t, idle-time.Minute)
+		load(t, s, key) // which is no use
+		s.pass(t, time.Minute)
+		gone(t, s, key)
+	}},
+	{"Touch makes the idle time start again", func(t *testing.T, s subject, key string) {
+		create(t, s, key)
+		for range 3 {
+			s.pass(t, idle-time.Minute)
+			want(t, s.Touch(t.Context(), key, idle), nil)
+		}
+		if e := load(t, s, key); e.IdleLeft < idle-time.Minute {
+			t.Errorf("it idles out in %s", e.IdleLeft)
+		}
+	}},
+	{"Touch with a shorter time shortens", func(t *testing.T, s subject, key string) {
+		create(t, s, key)
+		want(t, s.Touch(t.Context(), key, time.Minute), nil)
+		s.pass(t, time.Minute)
+		gone(t, s, key)
+	}},
+	{"Touch does not prolong the lifetime", func(t *testing.T, s subject, key string) {
+		want(t, s.Create(t.Context(), key, entry("first", 0), time.Hour, 40*time.Minute), nil)
+		s.pass(t, 30*time.Minute)
+		want(t, s.Touch(t.Context(), key, 40*time.Minute), nil)
+		if e := load(t, s, key); e.IdleLeft > 30*time.Minute {
+			t.Errorf("it idles out in %s, after its life", e.IdleLeft)
+		}
+		s.pass(t, 30*time.Minute)
+		gone(t, s, key)
+	}},
+	{"Touch brings nothing back", func(t *testing.T, s subject, key string) {
+		create(t, s, key)
+		want(t, s.Delete(t.Context(), key), nil)
+		gone(t, s, key)
+	}},
+	{"an idle time longer than the lifetime changes nothing", func(t *testing.T, s subject, key string) {
+		want(t, s.Create(t.Context(), key, entry("first", 0), time.Hour, 5*time.Hour), nil)
+		if e := load(t, s, key); e.IdleLeft > time.Hour {
+			t.Errorf("it idles out in %s", e.IdleLeft)
+		}
+		s.pass(t, time.Hour)
+		gone(t, s, key)
+	}},
+	{"Replace keeps lifetime and idle time", func(t *testing.T, s subject, key string) {
+		want(t, s.Create(t.Context(), key, entry("first", 0), time.Hour, 40*time.Minute), nil)
+		s.pass(t, 30*time.Minute)
+		want(t, s.Replace(t.Context(), key, entry("second", 1)), nil)
+		if e := load(t, s, key); e.IdleLeft > 10*time.Minute || e.IdleLeft < 9*time.Minute {
+			t.Errorf("it idles out in %s, want 10m as before", e.IdleLeft)
+		}
+		want(t, s.Touch(t.Context(), key, 40*time.Minute), nil)
+		s.pass(t, 30*time.Minute)
+		gone(t, s, key)
+	}},
+	{"a key whose entry is over can be created again", func(t *testing.T, s subject, key string) {
+		create(t, s, key)
+		want(t, s.Replace(t.Context(), key, entry("second", 1)), nil)
+		s.pass(t, idle)
+		want(t, s.Create(t.Context(), key, entry("third", 0), lifetime, idle), nil)
+		if e := load(t, s, key); string(e.Record) != "third" || e.Version != 1 {
+			t.Errorf("loaded %q, version %d", e.Record, e.Version)
+		}
+	}},
+	{"Delete ends an entry and can be repeated", func(t *testing.T, s subject, key string) {
+		create(t, s, key)
+		want(t, s.Delete(t.Context(), key), nil)
+		want(t, s.Delete(t.Context(), key), nil)
+		gone(t, s, key)
+	}},
+	{"an entry may be empty or large", func(t *testing.T, s subject, key string) {
+		want(t, s.Create(t.Context(), key, store.Entry{}, lifetime, idle), nil)
+		large := strings.Repeat("x", 256<<10)
+		want(t, s.Replace(t.Context(), key, entry(large, 1)), nil)
+		if e := load(t, s, key); string(e.Record) != large {
+			t.Errorf("%d bytes came back", len(e.Record))
+		}
+	}},
+	{"it answers a ping", func(t *testing.T, s subject, _ string) {
+		want(t, s.Ping(t.Context()), nil)
+	}},
+}
+
+func newRedis(t *testing.T, o store.RedisOptions) *store.Redis {
+	t.Helper()
+	redis, err := store.NewRedis(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.Close)
+	return redis
+}
+
+func entry(text string, version uint64) store.Entry {
+	return store.Entry{Record: []byte(text), Metadata: []byte(text), Version: version}
+}
+
+func create(t *testing.T, s store.Store, key string) {
+	t.Helper()
+	want(t, s.Create(t.Context(), key, entry("first", 0), lifetime, idle), nil)
+}
+
+func load(t *testing.T, s store.Store, key string) store.Entry {
+	t.Helper()
+	e, err := s.Load(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func gone(t *testing.T, s store.Store, key string) {
+	t.Helper()
+	want(t, s.Touch(t.Context(), key, idle), store.ErrNotFound)
+	want(t, s.Replace(t.Context(), key, entry("late", 1)), store.ErrNotFound)
+	_, err := s.Load(t.Context(), key)
+	want(t, err, store.ErrNotFound)
+}
+
+func want(t *testing.T, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Fatalf("got the error %v, want %v", got, want)
+	}
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("still not so after 15s: %s", what)
+		}
+	}
+}
