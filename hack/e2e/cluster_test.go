@@ -115,7 +115,7 @@ func TestSidecarIsRestrictedAndSmall(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	go forward.Run(ctx)
-	if err := stage.WaitForPorts(ctx, []stage.Forward{forward}); err != nil {
+	if err := stage.WaitForAnswers(ctx, []stage.Forward{forward}); err != nil {
 		t.Fatal(err)
 	}
 	metrics := fetch(t, fmt.Sprintf("http://127.0.0.1:%d/metrics", admin))

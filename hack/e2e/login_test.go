@@ -21,7 +21,7 @@ const sessionCookie = "__Host-Http-bff"
 // answer is what the demo API says of a call.
 type answer struct {
 	Token struct {
-		JTI string `json:"jti"`
+		JTI string `json:"id"`
 	} `json:"token"`
 	Request struct {
 		Cookie  bool     `json:"cookie"`
@@ -134,8 +134,13 @@ func TestBrowserLogsInAndHoldsNoToken(t *testing.T) {
 	}
 	b.transcript.leaks(t)
 
-	// BFF-10: after the logout the old cookie is worth nothing.
-	b.do("log out", chromedp.Click(testID("logout")), chromedp.WaitVisible(testID("login")))
+	// BFF-10, RPL-06: the session ends here first; then the provider, which got no
+	// id_token_hint, asks whether its own session is to end too.
+	b.do("log out", chromedp.Click(testID("logout")), chromedp.WaitVisible(chromedp.CSS(`form[action="/end-session/confirm"] button`)))
+	if got := replay(t, http.MethodGet, "/api/whoami", session); got != http.StatusUnauthorized {
+		t.Errorf("a call with the old cookie gets status %d while the provider still asks, want 401", got)
+	}
+	b.do("log out at the provider", chromedp.Click(chromedp.CSS(`form[action="/end-session/confirm"] button`)), chromedp.WaitVisible(testID("login")))
 	b.screenshot("3-logged-out-again")
 	if got := replay(t, http.MethodGet, "/api/whoami", session); got != http.StatusUnauthorized {
 		t.Errorf("a call with the old cookie gets status %d, want 401", got)

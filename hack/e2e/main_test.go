@@ -41,7 +41,7 @@ func run(m *testing.M) (int, error) {
 	stopped := make(chan struct{})
 	go func() { defer close(stopped); stage.RunAll(forwarding, stage.Forwards) }()
 	defer func() { stop(); <-stopped }()
-	if err := stage.WaitForPorts(setup, stage.Forwards); err != nil {
+	if err := stage.WaitForAnswers(setup, stage.Forwards); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil

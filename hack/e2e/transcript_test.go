@@ -14,6 +14,8 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+
+	"github.com/bff-operator/bff-operator/hack/demo/idp"
 )
 
 // transcript is everything a browser sent and received: URLs, headers, bodies.
@@ -131,10 +133,10 @@ func (t *transcript) header(prefix, name string) (value string, found bool) {
 }
 
 // What a token of the sample's identity provider looks like: a JWT (access and
-// ID tokens), or an identifier and 256 bits after a dot (refresh tokens).
+// ID tokens), or its own prefix (refresh tokens).
 var tokens = map[string]*regexp.Regexp{
 	"a JWT":           regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}`),
-	"a refresh token": regexp.MustCompile(`[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{43}\b`),
+	"a refresh token": regexp.MustCompile(regexp.QuoteMeta(idp.RefreshTokenPrefix) + `[A-Za-z0-9_-]{20,}`),
 }
 
 // authorizationCode is the one credential that travels by the browser on
@@ -154,16 +156,37 @@ func (t *transcript) leaks(test *testing.T) {
 
 func findTokens(test *testing.T, where, text string) {
 	test.Helper()
-	decoded, err := url.QueryUnescape(text)
-	if err != nil {
-		decoded = text
+	for _, what := range tokensIn(text) {
+		test.Errorf("%s reached the browser in the %s", what, where)
 	}
-	for _, text := range []string{text, decoded} {
-		text = authorizationCode.ReplaceAllString(text, "")
-		for what, pattern := range tokens {
-			if pattern.MatchString(text) {
-				test.Errorf("%s reached the browser in the %s", what, where)
-			}
+}
+
+func tokensIn(text string) (found []string) {
+	if decoded, err := url.QueryUnescape(text); err == nil {
+		text += "\n" + decoded
+	}
+	text = authorizationCode.ReplaceAllString(text, "")
+	for what, pattern := range tokens {
+		if pattern.MatchString(text) {
+			found = append(found, what)
+		}
+	}
+	return found
+}
+
+// A scan that finds nothing proves something only if it would have found it.
+func TestScanFindsWhatTheProviderIssues(t *testing.T) {
+	secret := strings.Repeat("x-_9", 11)[:43]
+	for text, want := range map[string]int{
+		`{"token":"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2ln"}`:                      1,
+		`location: /?t=eyJhbGciOiJSUzI1NiJ9%2EeyJzdWIiOiJhbGljZSJ9%2Ec2ln`:                1,
+		"set-cookie: t=" + idp.RefreshTokenPrefix + secret + "." + secret:                 1,
+		"GET /bff/callback?code=" + secret + "." + secret + "&state=" + secret:            0,
+		"cookie: " + sessionCookie + "=" + secret:                                         0,
+		`{"authenticated":true,"claims":{"sub":"alice"},"logoutURL":"/bff/logout?sid=x"}`: 0,
+	} {
+		if found := tokensIn(text); len(found) != want {
+			t.Errorf("found %v in %s, want %d", found, text, want)
 		}
 	}
 }

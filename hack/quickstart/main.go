@@ -69,7 +69,7 @@ func up(ctx context.Context, s *stage.Stage, pidFile string, out io.Writer) erro
 	}
 	waiting, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	if err := stage.WaitForPorts(waiting, stage.Forwards); err != nil {
+	if err := stage.WaitForAnswers(waiting, stage.Forwards); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, farewell, stage.ShopURL, stage.IssuerURL)

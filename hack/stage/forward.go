@@ -3,9 +3,8 @@ package stage
 import (
 	"context"
 	"fmt"
-	"net"
+	"net/http"
 	"os/exec"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -51,23 +50,36 @@ func RunAll(ctx context.Context, forwards []Forward) {
 	running.Wait()
 }
 
-// WaitForPorts waits until something answers on the local side of every
-// forward.
-func WaitForPorts(ctx context.Context, forwards []Forward) error {
+// WaitForAnswers waits until an HTTP server answers, whatever it says, at the
+// local end of every forward.
+func WaitForAnswers(ctx context.Context, forwards []Forward) error {
+	client := &http.Client{
+		Timeout:       2 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	defer client.CloseIdleConnections()
 	for _, forward := range forwards {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(forward.Local))
-		for {
-			connection, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
-			if err == nil {
-				connection.Close()
-				break
-			}
+		url := fmt.Sprintf("http://127.0.0.1:%d/", forward.Local)
+		for !answers(ctx, client, url) {
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("wait for port-forward of service %s at %s: %w", forward.Target, address, ctx.Err())
+				return fmt.Errorf("wait for port-forward to %s in %s at %s: %w", forward.Target, forward.Namespace, url, ctx.Err())
 			case <-time.After(200 * time.Millisecond):
 			}
 		}
 	}
 	return nil
+}
+
+func answers(ctx context.Context, client *http.Client, url string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	return true
 }

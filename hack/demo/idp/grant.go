@@ -7,6 +7,9 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
+// RefreshTokenPrefix begins every refresh token, so that whoever looks for leaked ones can tell them from other secrets.
+const RefreshTokenPrefix = "refresh-"
+
 // session is a browser that is logged in at the provider.
 type session struct {
 	sid      string // the sid claim

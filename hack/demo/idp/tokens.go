@@ -122,7 +122,7 @@ func (s *storage) TerminateSession(_ context.Context, userID, clientID string) e
 // startGrant, issueAccess and redeem want the mutex held.
 
 func (s *storage) startGrant(a authorization) grant {
-	g := grant{id: newSecret(), clientID: a.clientID, session: a.session, scopes: a.scopes}
+	g := grant{id: RefreshTokenPrefix + newSecret(), clientID: a.clientID, session: a.session, scopes: a.scopes}
 	s.grants.add(g.id, g)
 	if c, ok := s.codes.get(a.code); ok {
 		c.grantID = g.id
