@@ -15,8 +15,10 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
+	"github.com/bff-operator/bff-operator/api/pod"
 	"github.com/bff-operator/bff-operator/hack/stage"
 )
 
@@ -72,23 +74,33 @@ func up(ctx context.Context, s *stage.Stage, pidFile string, out io.Writer) erro
 	if err := stage.WaitForAnswers(waiting, stage.Forwards); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, farewell, stage.ShopURL, stage.IssuerURL)
-	return nil
+	return farewell(out)
 }
 
-const farewell = `
-  Open       %[1]s
-  Log in as  alice / alice-demo-pw, or bob / bob-demo-pw
-
-  what                where               look at it with
-  ------------------  ------------------  -------------------------------------------
-  operator            namespace bff-system  kubectl -n bff-system get pods
-  shop and its API    namespace shop        kubectl -n shop get bffpolicies,pods
-  identity provider   namespace id          %[2]s
-  sidecar's log       container bff         kubectl -n shop logs deploy/web -c bff
-
-  Take it away again with: make demo-down
-`
+// farewell says what there is now, and what to do with it.
+func farewell(out io.Writer) error {
+	fmt.Fprintf(out, "\n  Open       %s\n  Log in as  alice / alice-demo-pw, or bob / bob-demo-pw\n\n", stage.ShopURL)
+	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	for _, row := range [][3]string{
+		{"what", "where", "look at it with"},
+		{"----", "-----", "---------------"},
+		{"operator", "namespace " + stage.OperatorNamespace, "kubectl -n " + stage.OperatorNamespace + " get pods"},
+		{"shop and its API", "namespace " + stage.ShopNamespace, "kubectl -n " + stage.ShopNamespace + " get bffpolicies,pods"},
+		{"identity provider", "namespace " + stage.ProviderNamespace, stage.IssuerURL + "/.well-known/openid-configuration"},
+		{"sidecar's log", "container " + pod.ContainerName, "kubectl -n " + stage.ShopNamespace + " logs deploy/web -c " + pod.ContainerName},
+	} {
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", row[0], row[1], row[2])
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	// A cluster of our own comes with its own kubectl.
+	if cache, ours := strings.CutSuffix(os.Getenv("KUBECONFIG"), "/cluster/kubeconfig"); ours {
+		fmt.Fprintf(out, "\n  For kubectl: export KUBECONFIG=%s/cluster/kubeconfig PATH=%s/bin:$PATH\n", cache, cache)
+	}
+	fmt.Fprint(out, "\n  Take it away again with: make demo-down\n")
+	return nil
+}
 
 // startForwarding leaves a process of this same program behind that keeps the
 // ports open after this one has ended.

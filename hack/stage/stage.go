@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,6 +30,10 @@ const (
 	IssuerURL = "http://id.localhost:8090"
 )
 
+// operatorDeployment is what the chart calls the operator when the release is
+// called Release.
+const operatorDeployment = "bff-operator"
+
 // sampleImage is the image the sample's manifests name.
 const sampleImage = "localhost/bff-demo:dev"
 
@@ -43,16 +48,23 @@ type Stage struct {
 	Progress io.Writer
 }
 
+// step is one thing to do, with a name for people.
+type step struct {
+	name string
+	run  func(context.Context) error
+}
+
 // Install brings up the operator and the sample shop, and returns when both
-// are ready. Each step may be repeated.
+// are ready. Where they run already they are restarted, since an image may have
+// changed behind its tag.
 func (s *Stage) Install(ctx context.Context) error {
-	steps := []struct {
-		name string
-		run  func(context.Context) error
-	}{
+	steps := []step{
 		{"operator and session store by helm", s.InstallOperator},
 		{"sample shop, its API and an identity provider", s.ApplyShop},
 		{"pods become ready", s.WaitForShop},
+	}
+	if _, err := s.run(ctx, nil, "kubectl", "get", "-n", ShopNamespace, "deployment/web"); err == nil {
+		steps = slices.Insert(steps, 2, step{"restart with the current images", s.restart})
 	}
 	for _, step := range steps {
 		start := time.Now()
@@ -86,6 +98,23 @@ func (s *Stage) ApplyShop(ctx context.Context) error {
 	manifests = bytes.ReplaceAll(manifests, []byte(sampleImage), []byte(s.ImagePrefix+"/bff-demo:"+s.ImageTag))
 	_, err = s.run(ctx, manifests, "kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-")
 	return err
+}
+
+// restart replaces all pods but the session store's, operator first.
+func (s *Stage) restart(ctx context.Context) error {
+	for _, target := range [][]string{
+		{OperatorNamespace, "deployment/" + operatorDeployment},
+		{ProviderNamespace, "deployment"},
+		{ShopNamespace, "deployment"},
+	} {
+		if _, err := s.run(ctx, nil, "kubectl", "rollout", "restart", "-n", target[0], target[1]); err != nil {
+			return err
+		}
+		if _, err := s.run(ctx, nil, "kubectl", "rollout", "status", "-n", target[0], target[1], "--timeout=120s"); err != nil {
+			return errors.Join(err, s.explain(ctx, target[0]))
+		}
+	}
+	return nil
 }
 
 // WaitForShop waits until the sample's Deployments are available and the
