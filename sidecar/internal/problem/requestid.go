@@ -1,0 +1,35 @@
+package problem
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+)
+
+// RequestIDHeader carries the request's identifier to the browser and to the
+// upstream. What a browser sends under this name is never used: a caller must
+// not choose what stands in the log.
+const RequestIDHeader = "X-Request-Id"
+
+type requestIDKey struct{}
+
+// WithRequestID puts a request's identifier into a context.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+// RequestID is the identifier of the request whose context it is, or "".
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+// Identify gives every request a fresh random identifier of at least 128 bits,
+// in its context and in the answer's X-Request-Id.
+func Identify(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := rand.Text()
+		w.Header().Set(RequestIDHeader, id)
+		next.ServeHTTP(w, r.WithContext(WithRequestID(r.Context(), id)))
+	})
+}

@@ -1,0 +1,281 @@
+package provider_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/provider"
+	"github.com/bff-operator/bff-operator/sidecar/internal/provider/providertest"
+	"github.com/bff-operator/bff-operator/sidecar/internal/secret"
+)
+
+const redirectURL = "https://shop.example.com/bff/callback"
+
+// buffer is a log that several goroutines may write.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func configFor(server *providertest.Server) provider.Config {
+	return provider.Config{
+		Issuer: server.Issuer, ClientID: providertest.ClientID, Method: v1alpha1.ClientSecretBasic,
+		Secret: func() secret.String { return secret.New(providertest.ClientSecret) },
+		Scopes: []string{"openid", "profile", "offline_access"}, RedirectURL: redirectURL,
+	}
+}
+
+// login is a whole login at a providertest.Server, whose browser part asks
+// nothing.
+func login(t *testing.T, client *provider.Client) (*provider.Login, error) {
+	t.Helper()
+	request := provider.AuthorizationRequest{
+		State: oauth2.GenerateVerifier(), Nonce: oauth2.GenerateVerifier(), CodeVerifier: oauth2.GenerateVerifier()}
+	target, err := client.AuthorizationURL(t.Context(), request)
+	if err != nil {
+		return nil, err
+	}
+	return client.Exchange(t.Context(), codeFor(t, target), request.CodeVerifier, request.Nonce)
+}
+
+func codeFor(t *testing.T, authorizationURL string) string {
+	t.Helper()
+	browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := browser.Get(authorizationURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	location, err := response.Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return location.Query().Get("code")
+}
+
+// wantFailure checks an error's reason, and that it gives nothing away.
+func wantFailure(t *testing.T, err error, reason provider.Reason) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want reason %q", reason)
+	}
+	if got := provider.ReasonOf(err); got != reason {
+		t.Errorf("reason %q, want %q: %v", got, reason, err)
+	}
+	for _, leak := range []string{"MARKER", "eyJ"} {
+		if strings.Contains(err.Error(), leak) {
+			t.Errorf("the error gives something away: %v", err)
+		}
+	}
+}
+
+// BFF-02, SEC-08, SEC-09, OIDC-01, OIDC-03: what is in an authorization request.
+func TestAuthorizationRequest(t *testing.T) {
+	server := providertest.Start(t, providertest.Behaviour{})
+	client := provider.New(configFor(server))
+	verifier := oauth2.GenerateVerifier()
+	target, err := client.AuthorizationURL(t.Context(), provider.AuthorizationRequest{State: "the-state", Nonce: "the-nonce", CodeVerifier: verifier})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.Scheme+"://"+u.Host+u.Path != server.Issuer+"/authorize" {
+		t.Errorf("the request goes to %s", target)
+	}
+	want := map[string]string{
+		"response_type": "code", "client_id": "shop", "redirect_uri": redirectURL, "scope": "openid profile offline_access",
+		"state": "the-state", "nonce": "the-nonce",
+		"code_challenge": oauth2.S256ChallengeFromVerifier(verifier), "code_challenge_method": "S256",
+	}
+	got := u.Query()
+	for name, value := range want {
+		if len(got[name]) != 1 || got.Get(name) != value {
+			t.Errorf("%s is %q, want %q once", name, got[name], value)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("parameters beyond these: %v", got)
+	}
+}
+
+// The provider is down when the sidecar starts, and comes up later.
+func TestStartsWhileTheProviderIsDown(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+
+	client := provider.New(provider.Config{Issuer: "http://" + address, ClientID: "shop", Method: v1alpha1.ClientSecretBasic, RedirectURL: redirectURL})
+	_, err = client.AuthorizationURL(t.Context(), provider.AuthorizationRequest{})
+	wantFailure(t, err, provider.ReasonUnreachable)
+	if !errors.Is(err, provider.ErrUnavailable) {
+		t.Errorf("error %v does not match ErrUnavailable", err)
+	}
+
+	server := providertest.Start(t, providertest.Behaviour{Metadata: func(m map[string]any) { m["issuer"] = "http://" + address }})
+	if listener, err = net.Listen("tcp", address); err != nil {
+		t.Skipf("somebody took the port: %v", err)
+	}
+	up := &http.Server{Handler: server}
+	go up.Serve(listener) //nolint:errcheck // ends with Close
+	defer up.Close()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if _, err = client.AuthorizationURL(t.Context(), provider.AuthorizationRequest{}); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the client does not come back: %v", err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func TestMetadataThatAreNotUsed(t *testing.T) {
+	elsewhere := providertest.Start(t, providertest.Behaviour{})
+	for name, row := range map[string]struct {
+		b    providertest.Behaviour
+		want provider.Reason
+	}{
+		"DISC-01 other issuer": {providertest.Behaviour{Metadata: func(m map[string]any) { m["issuer"] = "https://evil.example.com" }}, provider.ReasonIssuerMismatch},
+		"DISC-01 slash at the end": {providertest.Behaviour{Metadata: func(m map[string]any) { m["issuer"] = m["issuer"].(string) + "/" }},
+			provider.ReasonIssuerMismatch},
+		"DISC-01 other case": {providertest.Behaviour{Metadata: func(m map[string]any) { m["issuer"] = strings.ToUpper(m["issuer"].(string)) }},
+			provider.ReasonIssuerMismatch},
+		"no issuer":           {providertest.Behaviour{Metadata: func(m map[string]any) { delete(m, "issuer") }}, provider.ReasonIssuerMismatch},
+		"no token endpoint":   {providertest.Behaviour{Metadata: func(m map[string]any) { delete(m, "token_endpoint") }}, provider.ReasonMetadata},
+		"SEC-09 no S256":      {providertest.Behaviour{Metadata: func(m map[string]any) { m["code_challenge_methods_supported"] = []string{"plain"} }}, provider.ReasonMetadata},
+		"issuer is a number":  {providertest.Behaviour{Metadata: func(m map[string]any) { m["issuer"] = 1 }}, provider.ReasonMetadata},
+		"not JSON":            {serve("/.well-known/openid-configuration", func(w http.ResponseWriter) { _, _ = w.Write([]byte("<html>MARKER")) }), provider.ReasonMetadata},
+		"status 404":          {serve("/.well-known/openid-configuration", func(w http.ResponseWriter) { http.Error(w, "MARKER", 404) }), provider.ReasonStatus},
+		"status 503":          {serve("/.well-known/openid-configuration", func(w http.ResponseWriter) { http.Error(w, "MARKER", 503) }), provider.ReasonStatus},
+		"too long":            {serve("/.well-known/openid-configuration", oversized), provider.ReasonUnreachable},
+		"no HTTP":             {serve("/.well-known/openid-configuration", garbage), provider.ReasonUnreachable},
+		"cut short":           {serve("/.well-known/openid-configuration", cutShort), provider.ReasonUnreachable},
+		"a redirect":          {serve("/.well-known/openid-configuration", redirectTo(elsewhere.Issuer+"/.well-known/openid-configuration")), provider.ReasonStatus},
+		"compressed too long": {serve("/.well-known/openid-configuration", compressed), provider.ReasonUnreachable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := &buffer{}
+			server := providertest.Start(t, row.b)
+			config := configFor(server)
+			config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			client := provider.New(config)
+			_, err := client.AuthorizationURL(t.Context(), provider.AuthorizationRequest{})
+			wantFailure(t, err, row.want)
+			if !errors.Is(err, provider.ErrUnavailable) {
+				t.Errorf("error %v does not match ErrUnavailable", err)
+			}
+			if strings.Contains(log.String(), "MARKER") || !strings.Contains(log.String(), string(row.want)) {
+				t.Errorf("log: %s", log)
+			}
+		})
+	}
+	if n := elsewhere.Count("/.well-known/openid-configuration"); n != 0 {
+		t.Errorf("a redirect was followed %d times", n)
+	}
+}
+
+// The issuer's host is dialled somewhere else; Host header, TLS server name and
+// issuer stay what they were.
+func TestConnectTo(t *testing.T) {
+	inner := providertest.Start(t, providertest.Behaviour{Metadata: func(m map[string]any) {
+		for name, value := range m {
+			if text, ok := value.(string); ok && strings.HasPrefix(text, "http://127.0.0.1") {
+				u, _ := url.Parse(text)
+				m[name] = "https://example.com" + u.Path
+			}
+		}
+	}})
+	var mu sync.Mutex
+	var hosts, names []string
+	front := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		hosts, names = append(hosts, r.Host), append(names, r.TLS.ServerName)
+		mu.Unlock()
+		inner.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(front.Certificate()) // it is for example.com
+
+	config := configFor(inner)
+	config.Issuer = "https://example.com"
+	config.ConnectTo = front.Listener.Addr().String()
+	config.RootCAs = roots
+	if err := provider.New(config).Discover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(hosts) != 1 || hosts[0] != "example.com" || names[0] != "example.com" {
+		t.Errorf("hosts %v, TLS server names %v: want example.com", hosts, names)
+	}
+
+	// DISC-02: a certificate nobody vouches for.
+	config.RootCAs = nil
+	err := provider.New(config).Discover(t.Context())
+	wantFailure(t, err, provider.ReasonUnreachable)
+	if !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("the error does not say what is wrong: %v", err)
+	}
+}
+
+// Configurations that the CRD refuses do nothing here either.
+func TestConfigurationsThatCannotWork(t *testing.T) {
+	server := providertest.Start(t, providertest.Behaviour{})
+	for name, change := range map[string]func(*provider.Config){
+		"issuer without TLS":   func(c *provider.Config) { c.Issuer = "http://id.example.com" },
+		"issuer that is a URN": func(c *provider.Config) { c.Issuer = "urn:id" },
+		"issuer that is no URL": func(c *provider.Config) {
+			c.Issuer = "http://[::1"
+		},
+		"unknown method": func(c *provider.Config) { c.Method = "none" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := configFor(server)
+			change(&config)
+			err := provider.New(config).Discover(t.Context())
+			wantFailure(t, err, provider.ReasonMetadata)
+		})
+	}
+}
+
+// The caller's patience ends before the provider answers.
+func TestHangingProviderEndsWithTheCaller(t *testing.T) {
+	server := providertest.Start(t, hang("/.well-known/openid-configuration"))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := provider.New(configFor(server)).Discover(ctx)
+	wantFailure(t, err, provider.ReasonUnreachable)
+}

@@ -1,0 +1,104 @@
+package provider_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/bff-operator/bff-operator/sidecar/internal/provider"
+	"github.com/bff-operator/bff-operator/sidecar/internal/provider/providertest"
+)
+
+// CT-31, OIDC-12: the provider signs with a new key from one login to the next.
+func TestKeyRotation(t *testing.T) {
+	server := providertest.Start(t, providertest.Behaviour{})
+	client := provider.New(configFor(server))
+	if _, err := login(t, client); err != nil {
+		t.Fatal(err)
+	}
+	server.RotateKey()
+	for range 3 {
+		if _, err := login(t, client); err != nil {
+			t.Fatalf("after the rotation: %v", err)
+		}
+	}
+	if n := server.Count("/keys"); n != 2 {
+		t.Errorf("keys were fetched %d times, want 2", n)
+	}
+	if n := server.Count("/.well-known/openid-configuration"); n != 1 {
+		t.Errorf("metadata were fetched %d times, want once", n)
+	}
+}
+
+// OIDC-12: tokens with keys nobody knows do not make the client fetch without
+// end, and hurt no token that is good.
+func TestJunkKeyIDs(t *testing.T) {
+	server := providertest.Start(t, providertest.Behaviour{})
+	client := provider.New(configFor(server))
+	if _, err := login(t, client); err != nil {
+		t.Fatal(err)
+	}
+	var serial atomic.Int64
+	server.Behave(providertest.Behaviour{Sign: func(s *providertest.Server, c map[string]any) string {
+		return s.SignWith(jose.RS256, providertest.OtherKey(), fmt.Sprintf("junk-%d", serial.Add(1)), c)
+	}})
+	for range 1000 {
+		_, err := login(t, client)
+		wantFailure(t, err, provider.ReasonIDTokenSignature)
+	}
+	if n := server.Count("/keys"); n > 10 {
+		t.Errorf("1000 junk key ids made the client fetch keys %d times", n)
+	}
+	server.Behave(providertest.Behaviour{})
+	if _, err := login(t, client); err != nil {
+		t.Errorf("a good token is refused after the junk: %v", err)
+	}
+}
+
+// OIDC-12: keys that are known serve on while the provider cannot give them.
+func TestKeysOutage(t *testing.T) {
+	server := providertest.Start(t, providertest.Behaviour{})
+	client := provider.New(configFor(server))
+	if _, err := login(t, client); err != nil {
+		t.Fatal(err)
+	}
+	server.Behave(serve("/keys", func(w http.ResponseWriter) { http.Error(w, "no", http.StatusServiceUnavailable) }))
+	if _, err := login(t, client); err != nil {
+		t.Errorf("a token with a known key: %v", err)
+	}
+}
+
+// Without keys it is not known whether the token is good: that may pass.
+func TestKeysOutageAtTheFirstLogin(t *testing.T) {
+	server := providertest.Start(t, serve("/keys", func(w http.ResponseWriter) { http.Error(w, "no", http.StatusServiceUnavailable) }))
+	_, err := login(t, provider.New(configFor(server)))
+	wantFailure(t, err, provider.ReasonStatus)
+	if !errors.Is(err, provider.ErrUnavailable) {
+		t.Errorf("error %v does not match ErrUnavailable", err)
+	}
+}
+
+// FAPI-20: decoys under the same key id, and keys of kinds nobody understands.
+func TestKeySetWithDecoys(t *testing.T) {
+	server := providertest.Start(t, providertest.Behaviour{})
+	server.Behave(providertest.Behaviour{Serve: func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/keys" {
+			return false
+		}
+		providertest.WriteJSON(w, http.StatusOK, map[string]any{"keys": []any{
+			map[string]any{"kty": "post-quantum", "kid": "key-0"},
+			map[string]any{"kty": "RSA", "kid": "key-0", "n": "AQAB", "e": "AQAB"},
+			jose.JSONWebKey{Key: providertest.OtherKey().Public(), KeyID: "key-0"},
+			jose.JSONWebKey{Key: server.PublicKey(), KeyID: "key-0", Use: "enc"},
+			jose.JSONWebKey{Key: server.PublicKey(), KeyID: "key-0"},
+		}})
+		return true
+	}})
+	if _, err := login(t, provider.New(configFor(server))); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// stallTimeout is how long a browser may neither send nor take a byte in the
+// middle of a body. A body as a whole may take as long as it likes.
+const stallTimeout = 60 * time.Second
+
+// steady puts a request's body and its answer under the stall time-out, so that
+// a browser that is silent does not hold connections for ever.
+func steady(w http.ResponseWriter, r *http.Request, stall time.Duration) (*steadyBody, *steadyWriter) {
+	controller := http.NewResponseController(w)
+	body := &steadyBody{ReadCloser: r.Body, controller: controller, stall: stall}
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = body
+	}
+	return body, &steadyWriter{ResponseWriter: w, controller: controller, stall: stall}
+}
+
+// steadyBody is a body whose reads have a deadline each.
+type steadyBody struct {
+	io.ReadCloser
+	controller *http.ResponseController
+	stall      time.Duration
+	expired    atomic.Bool
+}
+
+func (b *steadyBody) Read(p []byte) (int, error) {
+	// A connection that knows no deadlines has none.
+	_ = b.controller.SetReadDeadline(time.Now().Add(b.stall))
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		b.expired.Store(true)
+	} else if err != nil {
+		// The body is over. The server goes on reading, to notice when the browser
+		// leaves, and that must not expire.
+		_ = b.controller.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+func (b *steadyBody) stalled() bool { return b.expired.Load() }
+
+// steadyWriter is an answer whose writes have a deadline each.
+type steadyWriter struct {
+	http.ResponseWriter
+	controller *http.ResponseController
+	stall      time.Duration
+	armed      bool
+}
+
+func (w *steadyWriter) Write(p []byte) (int, error) {
+	w.arm()
+	return w.ResponseWriter.Write(p)
+}
+
+// FlushError implements what http.ResponseController flushes with.
+func (w *steadyWriter) FlushError() error {
+	w.arm()
+	return w.controller.Flush()
+}
+
+func (w *steadyWriter) arm() {
+	w.armed = true
+	_ = w.controller.SetWriteDeadline(time.Now().Add(w.stall))
+}
+
+// done takes the deadline away again: what comes next on the connection is not
+// ours.
+func (w *steadyWriter) done() {
+	if w.armed {
+		_ = w.controller.SetWriteDeadline(time.Time{})
+	}
+}
+
+// Unwrap serves http.ResponseController: hijacking.
+func (w *steadyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

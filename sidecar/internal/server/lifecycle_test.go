@@ -1,0 +1,165 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bff-operator/bff-operator/sidecar/internal/admin"
+)
+
+// A policy changes under a session in use: the session stays, the change holds.
+func TestPolicyChangesWhileInUse(t *testing.T) {
+	w := start(t, setup{})
+	b := w.newBrowser()
+	b.login()
+	if page := b.fetch("GET", "/v2/orders"); page.body != "<!doctype html>the page" {
+		t.Fatalf("before: %s", page.body)
+	}
+	w.writePolicy(strings.Replace(w.policy(), "{name: api, path: /api,", "{name: api, path: /v2,", 1))
+	eventually(t, "the new route is in force", func() bool { return b.fetch("GET", "/v2/orders").body == `{"path":"/v2/orders"}` })
+	if page := b.fetch("GET", "/api/orders"); page.body != "<!doctype html>the page" {
+		t.Errorf("the old route is still there: %s", page.body)
+	}
+}
+
+// A rotated client secret is used without a restart.
+func TestClientSecretRotates(t *testing.T) {
+	w := start(t, setup{clientSecret: "wrong"})
+	w.secrets.add("client secret", clientSecret)
+	b := w.newBrowser()
+	login := func() bool {
+		c := w.newBrowser()
+		away := c.navigate("/bff/login", "none")
+		return away.StatusCode == http.StatusSeeOther && signedIn(t, c, away.Header.Get("Location"))
+	}
+	if login() {
+		t.Fatal("logged in with a wrong secret")
+	}
+	w.writeSecret("shop-oidc/client-secret", clientSecret)
+	eventually(t, "the login works", login)
+	b.login()
+}
+
+// What is mounted is nonsense. What was in force stays, and everybody who wants
+// to know can.
+func TestBadPolicyIsReported(t *testing.T) {
+	w := start(t, setup{})
+	b := w.newBrowser()
+	b.login()
+	w.writePolicy(strings.Replace(w.policy(), "publicURL: https", "publicURL: http", 1))
+	eventually(t, "the status tells", func() bool {
+		_, status := w.adminGet("/status")
+		return strings.Contains(status, "publicURL: must use https")
+	})
+	if call := b.fetch("GET", "/api/orders"); call.StatusCode != http.StatusOK {
+		t.Errorf("%s %s", call.Status, call.body)
+	}
+	if _, metrics := w.adminGet("/metrics"); !strings.Contains(metrics, "bff_config_last_reload_successful 0") {
+		t.Error("no metric tells")
+	}
+	if code, _ := w.adminGet("/readyz"); code != http.StatusOK {
+		t.Error("not ready: every pod of the policy would go at once")
+	}
+	w.writePolicy(w.policy())
+	eventually(t, "the status is good again", func() bool {
+		_, metrics := w.adminGet("/metrics")
+		return strings.Contains(metrics, "bff_config_last_reload_successful 1")
+	})
+}
+
+// Sessions are kept in another place from now on. Requests under way are not
+// disturbed by that.
+func TestStoreChangesWhileInUse(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	var once atomic.Bool
+	w := start(t, setup{api: func(rw http.ResponseWriter, _ *http.Request) {
+		if once.CompareAndSwap(false, true) {
+			close(arrived)
+			<-release
+		}
+		_, _ = rw.Write([]byte("done"))
+	}})
+	b := w.newBrowser()
+	b.login()
+	done := make(chan answer)
+	go func() { done <- b.fetch("GET", "/api/slow") }()
+	<-arrived
+	w.writePolicy(strings.Replace(w.policy(), "uid: 7f4b", "uid: other", 1))
+	eventually(t, "the old session is unknown", func() bool {
+		other := w.newBrowser()
+		other.client.Jar = b.client.Jar
+		return other.fetch("GET", "/api/orders").StatusCode == http.StatusUnauthorized
+	})
+	close(release)
+	if a := <-done; a.StatusCode != http.StatusOK || a.body != "done" {
+		t.Errorf("the request under way: %s %s", a.Status, a.body)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	w := start(t, setup{})
+	var s admin.Status
+	eventually(t, "everything is found", func() bool {
+		_, body := w.adminGet("/status")
+		must(t, json.Unmarshal([]byte(body), &s))
+		return s.Provider.Ready
+	})
+	if s.Version != "test" || s.Policy != (admin.PolicyStatus{Name: "shop", Namespace: "web", UID: "7f4b", Generation: 3}) ||
+		len(s.Configuration.Hash) != 12 || s.Configuration.Error != "" || !s.Store.Ready || s.Store.Type != "Memory" || s.Draining {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A draining sidecar is not ready and serves on; each answer asks the client to
+// go elsewhere.
+func TestDrain(t *testing.T) {
+	w := start(t, setup{})
+	b := w.newBrowser()
+	b.login()
+	if code, _ := w.adminGet("/readyz"); code != http.StatusOK {
+		t.Fatal("not ready")
+	}
+	must(t, admin.Drain(t.Context(), w.admin, time.Millisecond))
+	if code, body := w.adminGet("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "draining") {
+		t.Errorf("ready while draining: %s", body)
+	}
+	if code, _ := w.adminGet("/livez"); code != http.StatusOK {
+		t.Error("not alive while draining")
+	}
+	for _, path := range []string{"/api/orders", "/page", "/bff/session"} {
+		if a := b.fetch("GET", path); a.StatusCode != http.StatusOK || !a.Close {
+			t.Errorf("%s: %s, close: %t", path, a.Status, a.Close)
+		}
+	}
+	if _, status := w.adminGet("/status"); !strings.Contains(status, `"draining": true`) {
+		t.Error("the status does not tell")
+	}
+}
+
+// Told to end, the sidecar lets a request finish that is about to.
+func TestEndWaitsAMoment(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	w := start(t, setup{api: func(rw http.ResponseWriter, _ *http.Request) {
+		close(arrived)
+		<-release
+		_, _ = rw.Write([]byte("done"))
+	}})
+	b := w.newBrowser()
+	b.login()
+	done := make(chan answer)
+	go func() { done <- b.fetch("GET", "/api/slow") }()
+	<-arrived
+	w.stop()
+	eventually(t, "no new connection is taken", func() bool {
+		_, err := http.Get("http://" + w.traffic + "/")
+		return err != nil
+	})
+	close(release)
+	if a := <-done; a.body != "done" {
+		t.Errorf("%s %s", a.Status, a.body)
+	}
+}
