@@ -5,20 +5,16 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"html/template"
+	"fmt"
+	"html"
 	"net/http"
 	"strconv"
 
 	"github.com/bff-operator/bff-operator/sidecar/internal/problem"
 )
 
-//go:embed page.html
-var pageSource string
-
 //go:embed page.css
 var pageStyle string
-
-var pageTemplate = template.Must(template.New("page").Parse(pageSource))
 
 // pagePolicy lets a page show itself and its own style, and nothing else
 // (BFF-40, GAP-12). The style is named by its hash, so that no other one could
@@ -35,15 +31,48 @@ func hashOf(s string) []byte {
 // unavailable.
 const retryAfter = 5
 
-// page is what page.html shows.
+// page is what a person sees. Next and Link are paths of this origin, which
+// begin with a slash: escaping them for HTML makes them safe, since no scheme
+// can stand there.
 type page struct {
-	Style     template.CSS // ours
 	Title     string
 	Text      string
 	Next      string // where the page goes on to by itself, "" if it stays
 	Link      string
 	LinkText  string
 	RequestID string
+}
+
+const pageHead = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="robots" content="noindex">
+`
+
+// html writes the page. It does so by hand, since a template engine would cost
+// the sidecar half of its memory: the linker can drop no method that a template
+// might call.
+func (p page) html() []byte {
+	var b bytes.Buffer
+	b.WriteString(pageHead)
+	body := "<body>\n<main>\n"
+	if p.Next != "" {
+		fmt.Fprintf(&b, "<meta http-equiv=\"refresh\" content=\"0; url=%s\">\n", html.EscapeString(p.Next))
+		body = "<body>\n<main class=\"going\">\n"
+	}
+	fmt.Fprintf(&b, "<title>%s</title>\n<style>%s</style>\n</head>\n%s", html.EscapeString(p.Title), pageStyle, body)
+	fmt.Fprintf(&b, "<h1>%s</h1>\n<p>%s</p>\n", html.EscapeString(p.Title), html.EscapeString(p.Text))
+	if p.Link != "" {
+		fmt.Fprintf(&b, "<p><a href=\"%s\">%s</a></p>\n", html.EscapeString(p.Link), html.EscapeString(p.LinkText))
+	}
+	if p.RequestID != "" {
+		fmt.Fprintf(&b, "<footer>Request <code>%s</code></footer>\n", html.EscapeString(p.RequestID))
+	}
+	b.WriteString("</main>\n</body>\n</html>\n")
+	return b.Bytes()
 }
 
 // writeBouncePage sends a browser on to a path of this origin, from a page of
@@ -76,20 +105,15 @@ func titleOf(f refusal) string {
 }
 
 func writePage(w http.ResponseWriter, status int, p page) {
-	p.Style = template.CSS(pageStyle)
-	var body bytes.Buffer
-	if err := pageTemplate.Execute(&body, p); err != nil { // strings into a fixed template
-		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
-		return
-	}
+	body := p.html()
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	// The address holds a code and a state (SEC-16).
 	h.Set("Referrer-Policy", "no-referrer")
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // the browser has gone; there is nobody to tell
+	_, _ = w.Write(body) // the browser has gone; there is nobody to tell
 }
