@@ -149,7 +149,8 @@ func (h *Handler) endReplaced(r *http.Request, previous string) {
 		if err != nil && !errors.Is(err, session.ErrNone) {
 			// The new session is there and its cookie takes the old one's place: the old
 			// session ends by itself when it is idle.
-			h.logger.LogAttrs(r.Context(), slog.LevelWarn, "replaced session not ended", slog.Any("error", err))
+			h.logger.LogAttrs(r.Context(), slog.LevelWarn, "replaced session not ended",
+				slog.String("requestID", problem.RequestID(r.Context())), slog.Any("error", err))
 		}
 	}
 }

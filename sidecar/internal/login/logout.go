@@ -124,7 +124,8 @@ func (h *Handler) revoke(ctx context.Context, refreshToken string) {
 	case h.revocations <- struct{}{}:
 	default:
 		h.observer.Finished(FlowRevocation, ReasonBusy)
-		h.logger.LogAttrs(ctx, slog.LevelWarn, "refresh token not revoked", slog.String("reason", string(ReasonBusy)))
+		h.logger.LogAttrs(ctx, slog.LevelWarn, "refresh token not revoked",
+			slog.String("reason", string(ReasonBusy)), slog.String("requestID", problem.RequestID(ctx)))
 		return
 	}
 	h.background.Go(func() {
@@ -134,7 +135,7 @@ func (h *Handler) revoke(ctx context.Context, refreshToken string) {
 		if err := h.provider.Revoke(ctx, refreshToken); err != nil {
 			h.observer.Finished(FlowRevocation, reasonOf(err))
 			h.logger.LogAttrs(ctx, slog.LevelWarn, "refresh token not revoked",
-				slog.String("reason", string(reasonOf(err))), slog.Any("error", err))
+				slog.String("reason", string(reasonOf(err))), slog.String("requestID", problem.RequestID(ctx)), slog.Any("error", err))
 			return
 		}
 		h.observer.Finished(FlowRevocation, OK)

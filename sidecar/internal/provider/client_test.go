@@ -276,6 +276,11 @@ func TestHangingProviderEndsWithTheCaller(t *testing.T) {
 	server := providertest.Start(t, hang("/.well-known/openid-configuration"))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err := provider.New(configFor(server)).Discover(ctx)
+	config := configFor(server)
+	config.Timeout = time.Second // or else the server is long in closing
+	err := provider.New(config).Discover(ctx)
 	wantFailure(t, err, provider.ReasonUnreachable)
+	if ctx.Err() == nil {
+		t.Error("the client gave up before its caller")
+	}
 }

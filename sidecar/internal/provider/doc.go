@@ -7,5 +7,6 @@
 //
 // Every failure is an *Error with a Reason that stays the same between
 // releases. No error, and nothing this package logs, carries a token, a code, a
-// secret, or text that the provider sent.
+// secret, or text of the provider's answers; the one exception is the name of an
+// issuer that is not the expected one.
 package provider

@@ -1,6 +1,9 @@
 package provider_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,8 +46,10 @@ func TestJunkKeyIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var serial atomic.Int64
-	server.Behave(providertest.Behaviour{Sign: func(s *providertest.Server, c map[string]any) string {
-		return s.SignWith(jose.RS256, providertest.OtherKey(), fmt.Sprintf("junk-%d", serial.Add(1)), c)
+	signature := base64.RawURLEncoding.EncodeToString(make([]byte, 256))
+	server.Behave(providertest.Behaviour{Sign: func(*providertest.Server, map[string]any) string {
+		header := fmt.Sprintf(`{"alg":"RS256","kid":"junk-%d"}`, serial.Add(1))
+		return base64.RawURLEncoding.EncodeToString([]byte(header)) + ".e30." + signature
 	}})
 	for range 1000 {
 		_, err := login(t, client)
@@ -100,5 +105,48 @@ func TestKeySetWithDecoys(t *testing.T) {
 	}})
 	if _, err := login(t, provider.New(configFor(server))); err != nil {
 		t.Error(err)
+	}
+}
+
+// IDT-07, RFC 7518 section 3.3: keys that verify the signature and are not meant
+// for it, or are too short for anything.
+func TestKeysThatDoNotCount(t *testing.T) {
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]struct {
+		key  func(*providertest.Server) jose.JSONWebKey
+		sign func(*providertest.Server, map[string]any) string
+		want provider.Reason
+	}{
+		"for encryption": {
+			key: func(s *providertest.Server) jose.JSONWebKey {
+				return jose.JSONWebKey{Key: s.PublicKey(), KeyID: "key-0", Use: "enc"}
+			}, want: provider.ReasonIDTokenSignature},
+		"for another algorithm": {
+			key: func(s *providertest.Server) jose.JSONWebKey {
+				return jose.JSONWebKey{Key: s.PublicKey(), KeyID: "key-0", Algorithm: "PS256"}
+			}, want: provider.ReasonIDTokenSignature},
+		"1024 bits": {
+			key: func(*providertest.Server) jose.JSONWebKey {
+				return jose.JSONWebKey{Key: short.Public(), KeyID: "key-0"}
+			},
+			sign: func(s *providertest.Server, c map[string]any) string {
+				return s.SignWith(jose.RS256, short, "key-0", c)
+			}, want: provider.ReasonKeys},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := providertest.Start(t, providertest.Behaviour{})
+			server.Behave(providertest.Behaviour{Sign: row.sign, Serve: func(w http.ResponseWriter, r *http.Request) bool {
+				if r.URL.Path != "/keys" {
+					return false
+				}
+				providertest.WriteJSON(w, http.StatusOK, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{row.key(server)}})
+				return true
+			}})
+			_, err := login(t, provider.New(configFor(server)))
+			wantFailure(t, err, row.want)
+		})
 	}
 }
