@@ -42,12 +42,16 @@ type BFFPolicyList struct {
 
 // BFFPolicySpec is the desired behaviour of the sidecar in front of the
 // selected pods.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.routes) || !has(self.endpoints) || self.routes.all(r, r.path != self.endpoints.basePath && !r.path.startsWith(self.endpoints.basePath + '/'))",message="a route's path must not lie below endpoints.basePath (by default /bff): the sidecar's own endpoints live there"
 type BFFPolicySpec struct {
 	// selector says which pods of the namespace get the sidecar. A pod must also
 	// carry the label bff-operator.io/inject: "true"; that is what the API server
 	// sends to the operator. If several policies match a pod the oldest wins, then
 	// the first by name.
 	// +required
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])",message="operator must be In, NotIn, Exists or DoesNotExist"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))",message="values must be given with the operators In and NotIn, and only with them"
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="selector must not be empty: name at least one label of the application's pods in matchLabels"
 	Selector metav1.LabelSelector `json:"selector"`
 
@@ -120,6 +124,8 @@ const (
 // Application is the single-page application behind the sidecar.
 //
 // +kubebuilder:validation:XValidation:rule="type(self.port) == int ? self.port >= 1 && self.port <= 65535 : self.port.matches('^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$')",message="port must be a container port's name (at most 15 characters, lower case letters, digits and -) or a number from 1 to 65535"
+// +kubebuilder:validation:XValidation:rule="type(self.port) == int || self.port.matches('[a-z]')",message="port is a number in quotes: write it without them, for example port: 8080"
+// +kubebuilder:validation:XValidation:rule="type(self.port) == int ? !(self.port in [18080, 18081]) : !(self.port in ['bff', 'bff-admin'])",message="ports 18080 and 18081 and the port names bff and bff-admin are the sidecar's own: let the application use another port"
 type Application struct {
 	// port is the container port the application serves on. A name is taken over:
 	// the application's port loses the name, the sidecar's port gets it, and every

@@ -12,7 +12,7 @@ type Provider struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && !self.contains('?') && !self.contains('#') && !self.contains('@')",message="issuerURL must be an absolute URL without query, fragment or user, for example https://id.example.com"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getHost() != '' && !self.contains('?') && !self.contains('#') && !self.contains('@')",message="issuerURL must be an absolute URL without query, fragment or user, for example https://id.example.com"
 	// +kubebuilder:validation:XValidation:rule="self.startsWith('https://') || self.matches('^http://(localhost|([a-z0-9-]+\\\\.)+localhost|127\\\\.[0-9]+\\\\.[0-9]+\\\\.[0-9]+|\\\\[::1\\\\])(:[0-9]{1,5})?(/.*)?$')",message="issuerURL must use https; http is accepted only for localhost, *.localhost and loopback addresses"
 	IssuerURL string `json:"issuerURL"`
 

@@ -49,7 +49,9 @@ const (
 	// ConditionUpToDate says whether all injected pods run the sidecar a new pod
 	// would get.
 	ConditionUpToDate = "UpToDate"
-	// ConditionReady sums the others up.
+	// ConditionReady sums up whether new and running pods are served as the policy
+	// says. It stays True while pods are merely outdated: they work, and an upgrade
+	// of the operator must not turn every policy of the cluster red.
 	ConditionReady = "Ready"
 )
 
@@ -67,6 +69,9 @@ const (
 	// ReasonNoStore: the policy names no store and the operator was installed
 	// without one.
 	ReasonNoStore = "NoStore"
+	// ReasonKeyRingDamaged: the namespace's key ring cannot be read. It is never
+	// replaced by itself, since that would end every session sealed with it.
+	ReasonKeyRingDamaged = "KeyRingDamaged"
 	// ReasonCurrent: every injected pod runs the current sidecar.
 	ReasonCurrent = "Current"
 	// ReasonOutdated: some pods run an older sidecar.
