@@ -116,7 +116,7 @@ func TestReplicasThatStartAtOnceShareOneAuthority(t *testing.T) {
 				continue
 			}
 			want := `{"f:webhooks":{"k:{\"name\":\"pods.bff-operator.io\"}":{".":{},"f:clientConfig":{"f:caBundle":{}},"f:name":{}}}}`
-			if got := string(entry.FieldsV1.Raw); got != want {
+			if got := entry.FieldsV1.GetRawString(); got != want {
 				t.Errorf("it owns %s", got)
 			}
 			return

@@ -178,7 +178,7 @@ func TestMetadataThatAreNotUsed(t *testing.T) {
 		"issuer is a number":  {providertest.Behaviour{Metadata: func(m map[string]any) { m["issuer"] = 1 }}, provider.ReasonMetadata},
 		"not JSON":            {serve("/.well-known/openid-configuration", func(w http.ResponseWriter) { _, _ = w.Write([]byte("<html>MARKER")) }), provider.ReasonMetadata},
 		"status 404":          {serve("/.well-known/openid-configuration", func(w http.ResponseWriter) { http.Error(w, "MARKER", 404) }), provider.ReasonStatus},
-		"status 503":          {serve("/.well-known/openid-configuration", func(w http.ResponseWriter) { http.Error(w, "MARKER", 503) }), provider.ReasonStatus},
+		"status 503":          {serve("/.well-known/openid-configuration", func(w http.ResponseWriter) { http.Error(w, "MARKER", http.StatusServiceUnavailable) }), provider.ReasonStatus},
 		"too long":            {serve("/.well-known/openid-configuration", oversized), provider.ReasonUnreachable},
 		"no HTTP":             {serve("/.well-known/openid-configuration", garbage), provider.ReasonUnreachable},
 		"cut short":           {serve("/.well-known/openid-configuration", cutShort), provider.ReasonUnreachable},

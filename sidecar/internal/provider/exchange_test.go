@@ -168,14 +168,14 @@ func TestExchangeRefuses(t *testing.T) {
 		"shared keys": {serve("/keys", func(w http.ResponseWriter) {
 			_, _ = w.Write([]byte(`{"keys":[{"kty":"oct","k":"c2VjcmV0","kid":"key-0"}]}`))
 		}), provider.ReasonKeys},
-		"keys unavailable":        {serve("/keys", func(w http.ResponseWriter) { http.Error(w, "MARKER", 503) }), provider.ReasonStatus},
+		"keys unavailable":        {serve("/keys", func(w http.ResponseWriter) { http.Error(w, "MARKER", http.StatusServiceUnavailable) }), provider.ReasonStatus},
 		"keys too long":           {serve("/keys", oversized), provider.ReasonUnreachable},
 		"token endpoint cut":      {serve("/token", cutShort), provider.ReasonUnreachable},
 		"token endpoint garbage":  {serve("/token", garbage), provider.ReasonUnreachable},
 		"token endpoint too long": {serve("/token", oversized), provider.ReasonUnreachable},
 		"token endpoint HTML":     {serve("/token", func(w http.ResponseWriter) { _, _ = w.Write([]byte("<html>MARKER")) }), provider.ReasonResponse},
 		"token endpoint 404":      {serve("/token", func(w http.ResponseWriter) { http.Error(w, "MARKER", 404) }), provider.ReasonResponse},
-		"token endpoint 503":      {serve("/token", func(w http.ResponseWriter) { http.Error(w, "MARKER", 503) }), provider.ReasonStatus},
+		"token endpoint 503":      {serve("/token", func(w http.ResponseWriter) { http.Error(w, "MARKER", http.StatusServiceUnavailable) }), provider.ReasonStatus},
 		"token endpoint 429":      {serve("/token", func(w http.ResponseWriter) { providertest.Fail(w, 429, "slow_down") }), provider.ReasonStatus},
 		"invalid_grant":           {serve("/token", func(w http.ResponseWriter) { providertest.Fail(w, 400, "invalid_grant") }), provider.ReasonGrantRefused},
 		"invalid_client":          {serve("/token", func(w http.ResponseWriter) { providertest.Fail(w, 401, "invalid_client") }), provider.ReasonClientRefused},

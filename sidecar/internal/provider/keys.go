@@ -32,7 +32,7 @@ var errSignature = errors.New("no key of the provider verifies the signature")
 // VerifySignature returns the payload of a JWT that one of the provider's keys
 // has signed.
 func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	jws, err := jose.ParseSigned(jwt, joseAlgorithms(asymmetric))
+	jws, err := jose.ParseSignedCompact(jwt, joseAlgorithms(asymmetric))
 	if err != nil || len(jws.Signatures) != 1 {
 		return nil, errSignature
 	}

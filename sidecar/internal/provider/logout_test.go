@@ -34,7 +34,7 @@ func TestRevokeAnswers(t *testing.T) {
 		unavailable bool
 	}{
 		"REV-04 a body":                 {b: serve("/revoke", func(w http.ResponseWriter) { _, _ = w.Write([]byte("<html>")) })},
-		"REV-05 503":                    {b: serve("/revoke", func(w http.ResponseWriter) { http.Error(w, "MARKER", 503) }), want: provider.ReasonStatus, unavailable: true},
+		"REV-05 503":                    {b: serve("/revoke", func(w http.ResponseWriter) { http.Error(w, "MARKER", http.StatusServiceUnavailable) }), want: provider.ReasonStatus, unavailable: true},
 		"REV-06 unsupported token type": {b: serve("/revoke", func(w http.ResponseWriter) { providertest.Fail(w, 400, "unsupported_token_type") }), want: provider.ReasonRefused},
 		"REV-07 no endpoint":            {b: providertest.Behaviour{Metadata: func(m map[string]any) { delete(m, "revocation_endpoint") }}},
 		"garbage":                       {b: serve("/revoke", garbage), want: provider.ReasonUnreachable, unavailable: true},

@@ -90,7 +90,7 @@ func TestRefreshFailures(t *testing.T) {
 		"invalid_request":                  {b: fail(400, "invalid_request"), want: provider.ReasonRefused},
 		"400 without a code":               {b: serve("/token", func(w http.ResponseWriter) { http.Error(w, "MARKER invalid_grant", 400) }), want: provider.ReasonRefused},
 		"500":                              {b: fail(500, "server_error"), want: provider.ReasonStatus, unavailable: true},
-		"503":                              {b: serve("/token", func(w http.ResponseWriter) { http.Error(w, "MARKER", 503) }), want: provider.ReasonStatus, unavailable: true},
+		"503":                              {b: serve("/token", func(w http.ResponseWriter) { http.Error(w, "MARKER", http.StatusServiceUnavailable) }), want: provider.ReasonStatus, unavailable: true},
 		"429":                              {b: fail(429, "slow_down"), want: provider.ReasonStatus, unavailable: true},
 		"time-out":                         {b: hang("/token"), want: provider.ReasonUnreachable, unavailable: true},
 		"cut short":                        {b: serve("/token", cutShort), want: provider.ReasonUnreachable, unavailable: true},

@@ -233,10 +233,10 @@ func TestConcurrentUsesWriteOnce(t *testing.T) {
 
 func TestFailedUseIsTriedAgain(t *testing.T) {
 	inTime(t, func(t *testing.T, w *world) {
-		s, value := w.login(t, &provider{})
+		_, value := w.login(t, &provider{})
 		time.Sleep(10 * time.Minute)
 		w.store.cut("Touch")
-		s = w.find(t, value)
+		s := w.find(t, value)
 		wantErr(t, w.Touch(t.Context(), s), session.ErrUnavailable)
 		w.store.repair()
 		wantErr(t, w.Touch(t.Context(), s), nil)

@@ -83,7 +83,7 @@ func TestOutageLongerThanATokensLife(t *testing.T) {
 		time.Sleep(life)
 		w.store.cut("Replace")
 		for range 3 {
-			s = refreshed(t, w, s, p)
+			refreshed(t, w, s, p)
 			time.Sleep(life)
 			s = w.find(t, value)
 		}

@@ -92,7 +92,7 @@ func TestAnswerWithoutRefreshTokenKeepsTheOldOne(t *testing.T) {
 		id := s.Tokens.ID
 		for range 3 {
 			time.Sleep(life)
-			s = refreshed(t, w, s, p)
+			refreshed(t, w, s, p)
 			if s = w.find(t, value); s.Tokens.Refresh != kept || s.Tokens.ID != id {
 				t.Fatal("the refresh token or the ID token was lost")
 			}

@@ -165,7 +165,7 @@ func randomPod(seed int64) (*corev1.Pod, inject.Plan) {
 		},
 		func(t *metav1.Time, _ randfill.Continue) { *t = metav1.Time{} },
 		func(t *metav1.MicroTime, _ randfill.Continue) { *t = metav1.MicroTime{} },
-		func(f *metav1.FieldsV1, _ randfill.Continue) { *f = metav1.FieldsV1{Raw: []byte("{}")} },
+		func(f *metav1.FieldsV1, _ randfill.Continue) { *f = *metav1.NewFieldsV1("{}") },
 		func(p *intstr.IntOrString, c randfill.Continue) {
 			*p = pick(c, intstr.FromString("http"), intstr.FromString("web"), intstr.FromInt32(8080), intstr.FromInt32(9090))
 		},
