@@ -119,11 +119,12 @@ func newManager(ctx context.Context, cluster *rest.Config, logger logr.Logger, o
 		LeaderElectionNamespace: o.webhook.Namespace,
 		// The process ends right after the manager, so the next leader need not wait.
 		LeaderElectionReleaseOnCancel: true,
-		// Long enough to sit out a restart of the API server. Injection does not depend
-		// on the leader.
-		LeaseDuration: ptr.To(60 * time.Second),
-		RenewDeadline: ptr.To(40 * time.Second),
-		RetryPeriod:   ptr.To(8 * time.Second),
+		// Long enough to sit out a restart of the API server, which would end the
+		// leader's process and its webhook with it; short enough that after a crash, or
+		// an uninstall and install, new policies do not wait long to be written.
+		LeaseDuration: ptr.To(30 * time.Second),
+		RenewDeadline: ptr.To(20 * time.Second),
+		RetryPeriod:   ptr.To(4 * time.Second),
 		Controller: config.Controller{
 			// A standby knows everything by the time it leads.
 			EnableWarmup:          ptr.To(true),

@@ -133,6 +133,32 @@ func TestSidecarIsRestrictedAndSmall(t *testing.T) {
 	}
 }
 
+// The sidecar talks to no API server, so it gets no token for one, even where
+// the application has one.
+func TestSidecarGetsNoServiceAccountToken(t *testing.T) {
+	const manifest = `{"apiVersion":"v1","kind":"Pod",
+		"metadata":{"name":"with-token","namespace":"shop","labels":{"app":"shop","bff-operator.io/inject":"true"}},
+		"spec":{"securityContext":{"runAsNonRoot":true,"seccompProfile":{"type":"RuntimeDefault"}},
+			"containers":[{"name":"app","image":"localhost/bff-demo:dev","ports":[{"name":"http","containerPort":8081}],
+				"securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}}}]}}`
+	mounts := func(container string) string {
+		t.Helper()
+		// A dry run passes through all of the API server's admission.
+		paths, err := shop.KubectlStdin(t.Context(), manifest, "create", "--dry-run=server", "-f", "-",
+			"-o", "jsonpath={.spec."+container+"[0].volumeMounts[*].mountPath}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return paths
+	}
+	if app := mounts("containers"); !strings.Contains(app, "serviceaccount") {
+		t.Fatalf("the application has no token either (%q), so this test proves nothing", app)
+	}
+	if sidecar, want := mounts("initContainers"), pod.PolicyDir+" "+pod.SecretsDir; sidecar != want {
+		t.Errorf("the sidecar mounts %q, want %q", sidecar, want)
+	}
+}
+
 func webPod(t *testing.T) string {
 	t.Helper()
 	name, err := shop.Kubectl(t.Context(), "get", "pods", "-n", stage.ShopNamespace, "-l", "app=shop",
