@@ -74,7 +74,7 @@ func TestEndSessionURL(t *testing.T) {
 	if u.Path != "/end-session" || u.Query().Encode() != want.Encode() {
 		t.Errorf("URL %s", target)
 	}
-	if strings.Contains(target, "eyJ") {
+	if strings.Contains(target, "eyJhbGciOi") {
 		t.Errorf("a token is in the URL: %s", target)
 	}
 }
