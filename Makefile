@@ -58,6 +58,7 @@ images-load: images
 	go -C hack/cluster run . load $(IMAGES:%=.cache/images/%.tar)
 else
 images-load: prerequisites
+	@[ "$(IMAGE_PREFIX)" != localhost ] || { echo "Set IMAGE_PREFIX to a registry that your cluster pulls from, for example IMAGE_PREFIX=ghcr.io/me" >&2; exit 1; }
 	go -C hack/images run . push --to $(IMAGE_PREFIX) --tag $(IMAGE_TAG) $(IMAGES)
 endif
 

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	jsonpatch "github.com/evanphx/json-patch/v5"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -55,25 +54,13 @@ func FuzzInject(f *testing.F) {
 // checkApplies applies the patch to the pod as this build marshals it.
 func checkApplies(t *testing.T, pod, injected *corev1.Pod) {
 	t.Helper()
-	operations, err := inject.Patch(pod, injected)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(operations)
-	if err != nil {
-		t.Fatal(err)
-	}
-	patch, err := jsonpatch.DecodePatch(text)
-	if err != nil {
-		t.Fatal(err)
-	}
 	before, err := json.Marshal(pod)
 	if err != nil {
 		t.Fatal(err)
 	}
-	patched, err := patch.Apply(before)
+	patched, err := patchOf(t, pod, injected).Apply(before)
 	if err != nil {
-		t.Fatalf("apply %s to %s: %v", text, before, err)
+		t.Fatalf("apply the patch to %s: %v", before, err)
 	}
 	var got, want corev1.Pod
 	if err := json.Unmarshal(patched, &got); err != nil {
@@ -83,7 +70,7 @@ func checkApplies(t *testing.T, pod, injected *corev1.Pod) {
 		t.Fatal("the injected pod does not survive JSON")
 	}
 	if !equality.Semantic.DeepEqual(got, want) {
-		t.Fatalf("the patch %s does not lead to the injected pod", text)
+		t.Fatalf("the patch leads to %s instead of the injected pod", patched)
 	}
 }
 

@@ -99,9 +99,9 @@ func checkIdempotent(t *testing.T, injected *corev1.Pod, plan inject.Plan) {
 	}
 }
 
-// checkPatch applies the patch to the pod as an API server might send it that
-// is newer than this build.
-func checkPatch(t *testing.T, pod, injected *corev1.Pod) {
+// patchOf is the patch from a pod to its injected self, as the API server reads
+// it.
+func patchOf(t *testing.T, pod, injected *corev1.Pod) jsonpatch.Patch {
 	t.Helper()
 	operations, err := inject.Patch(pod, injected)
 	if err != nil {
@@ -115,8 +115,14 @@ func checkPatch(t *testing.T, pod, injected *corev1.Pod) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return patch
+}
 
-	patched, err := patch.Apply(withNewerFields(t, pod))
+// checkPatch applies the patch to the pod as an API server might send it that
+// is newer than this build.
+func checkPatch(t *testing.T, pod, injected *corev1.Pod) {
+	t.Helper()
+	patched, err := patchOf(t, pod, injected).Apply(withNewerFields(t, pod))
 	if err != nil {
 		t.Fatalf("apply %s: %v", text, err)
 	}
