@@ -124,7 +124,7 @@ func checkPatch(t *testing.T, pod, injected *corev1.Pod) {
 	t.Helper()
 	patched, err := patchOf(t, pod, injected).Apply(withNewerFields(t, pod))
 	if err != nil {
-		t.Fatalf("apply %s: %v", text, err)
+		t.Fatalf("apply the patch: %v", err)
 	}
 	if !bytes.Equal(canonical(t, patched), canonical(t, withNewerFields(t, injected))) {
 		t.Errorf("the patched pod is\n%s\nwant\n%s", patched, withNewerFields(t, injected))
