@@ -4,7 +4,9 @@ package v1alpha1
 const (
 	// LabelInject on a pod, with the value "true", asks for the sidecar.
 	LabelInject = "bff-operator.io/inject"
-	// LabelInjectTrue is the one value of LabelInject that has a meaning.
+	// LabelInjectTrue is the value of LabelInject that asks for the sidecar. "false"
+	// is the same as no label. Every other value is refused, so that a misspelt one
+	// leaves no pod unprotected.
 	LabelInjectTrue = "true"
 
 	// AnnotationPolicy on a pod names the policy its sidecar follows.

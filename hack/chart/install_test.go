@@ -96,15 +96,16 @@ func read[T any, P interface {
 	return object
 }
 
-// tryPod asks the API server whether it would let a pod in.
-func (c *cluster) tryPod(t *testing.T, namespace string, labelled bool, initContainers ...corev1.Container) error {
+// tryPod asks the API server whether it would let a pod in whose label has this
+// value. No label, if it is empty.
+func (c *cluster) tryPod(t *testing.T, namespace, inject string, initContainers ...corev1.Container) error {
 	t.Helper()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "try"},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app"}}, InitContainers: initContainers},
 	}
-	if labelled {
-		pod.Labels = map[string]string{v1alpha1.LabelInject: v1alpha1.LabelInjectTrue}
+	if inject != "" {
+		pod.Labels = map[string]string{v1alpha1.LabelInject: inject}
 	}
 	return c.Create(t.Context(), pod, client.DryRunAll)
 }
@@ -174,21 +175,34 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if err := c.tryPod(t, "strict", false); !apierrors.IsForbidden(err) {
+		if err := c.tryPod(t, "strict", ""); !apierrors.IsForbidden(err) {
 			t.Errorf("the namespace proves nothing, it lets any pod in: %v", err)
 		}
 	})
 
 	t.Run("without the operator no labelled pod is let in, and any other is", func(t *testing.T) {
-		eventually(t, func() error { return mustFail(c.tryPod(t, "default", true), "pods.bff-operator.io") })
-		if err := c.tryPod(t, "default", false); err != nil {
+		eventually(t, func() error {
+			return mustFail(c.tryPod(t, "default", v1alpha1.LabelInjectTrue), "pods.bff-operator.io")
+		})
+		if err := c.tryPod(t, "default", ""); err != nil {
 			t.Errorf("an unlabelled pod: %v", err)
+		}
+	})
+
+	t.Run("a misspelt label is refused, and says how to spell it", func(t *testing.T) {
+		for _, value := range []string{"True", "yes", "enabled"} {
+			eventually(t, func() error { return mustFail(c.tryPod(t, "default", value), `takes the value "true"`) })
+		}
+		if err := c.tryPod(t, "default", "false"); err != nil {
+			t.Errorf("a pod that says it wants no sidecar: %v", err)
 		}
 	})
 
 	t.Run("a namespace that is left out gets no labelled pod either", func(t *testing.T) {
 		for _, left := range []string{"kube-system", namespace} {
-			eventually(t, func() error { return mustFail(c.tryPod(t, left, true), "has none", "leave this namespace out") })
+			eventually(t, func() error {
+				return mustFail(c.tryPod(t, left, v1alpha1.LabelInjectTrue), "has none", "leave this namespace out")
+			})
 		}
 	})
 
@@ -215,15 +229,17 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 		if err := c.Delete(t.Context(), &configuration); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, func() error { return mustFail(c.tryPod(t, "default", true), "has none", "helm upgrade") })
+		eventually(t, func() error {
+			return mustFail(c.tryPod(t, "default", v1alpha1.LabelInjectTrue), "has none", "helm upgrade")
+		})
 		ordinary := corev1.Container{Name: pod.ContainerName, Image: "i"}
-		eventually(t, func() error { return mustFail(c.tryPod(t, "default", true, ordinary), "has none") })
+		eventually(t, func() error { return mustFail(c.tryPod(t, "default", v1alpha1.LabelInjectTrue, ordinary), "has none") })
 		native := ordinary
 		native.RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
-		if err := c.tryPod(t, "default", true, native); err != nil {
+		if err := c.tryPod(t, "default", v1alpha1.LabelInjectTrue, native); err != nil {
 			t.Errorf("a pod with the sidecar: %v", err)
 		}
-		if err := c.tryPod(t, "default", false); err != nil {
+		if err := c.tryPod(t, "default", ""); err != nil {
 			t.Errorf("an unlabelled pod: %v", err)
 		}
 		c.runHelm(t, "upgrade", release, chart)

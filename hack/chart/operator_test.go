@@ -12,6 +12,8 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/bff-operator/bff-operator/api/pod"
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
@@ -94,11 +96,20 @@ func TestSidecarIsEnforcedByTheAPIServerItself(t *testing.T) {
 	if *policy.Spec.FailurePolicy != admissionv1.Fail {
 		t.Error("the policy fails open")
 	}
-	if !strings.Contains(policy.Spec.Validations[0].Expression, `"`+pod.ContainerName+`"`) {
-		t.Errorf("%q does not look for the container %q", policy.Spec.Validations[0].Expression, pod.ContainerName)
+	if !strings.Contains(policy.Spec.Validations[1].Expression, `"`+pod.ContainerName+`"`) {
+		t.Errorf("%q does not look for the container %q", policy.Spec.Validations[1].Expression, pod.ContainerName)
 	}
-	if got := policy.Spec.MatchConstraints.ObjectSelector.MatchLabels[v1alpha1.LabelInject]; got != v1alpha1.LabelInjectTrue {
-		t.Errorf("the policy is about pods with the label's value %q", got)
+	selector, err := metav1.LabelSelectorAsSelector(policy.Spec.MatchConstraints.ObjectSelector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string]bool{"true": true, "True": true, "": true, "false": false} {
+		if got := selector.Matches(labels.Set{v1alpha1.LabelInject: value}); got != want {
+			t.Errorf("the policy looks at pods with the label's value %q: %t, want %t", value, got, want)
+		}
+	}
+	if selector.Matches(labels.Set{"app": "shop"}) {
+		t.Error("the policy looks at pods that did not ask for the sidecar")
 	}
 	if policy.Spec.MatchConstraints.NamespaceSelector != nil {
 		t.Error("the policy leaves namespaces out: a labelled pod there would go unprotected")
