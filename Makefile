@@ -12,6 +12,8 @@ VERSION    ?= dev
 # a cluster of your own set CLUSTER=current and a registry it can pull from.
 IMAGE_PREFIX ?= localhost
 IMAGE_TAG    ?= $(VERSION)
+# What they run on, for a registry: one platform or several, comma separated.
+IMAGE_PLATFORM ?= linux/$(shell go env GOARCH)
 # own: a one-node Kubernetes built from source. current: the cluster kubectl talks to now.
 CLUSTER    ?= own
 
@@ -59,7 +61,7 @@ images-load: images
 else
 images-load: prerequisites
 	@[ "$(IMAGE_PREFIX)" != localhost ] || { echo "Set IMAGE_PREFIX to a registry that your cluster pulls from, for example IMAGE_PREFIX=ghcr.io/me" >&2; exit 1; }
-	go -C hack/images run . push --to $(IMAGE_PREFIX) --tag $(IMAGE_TAG) $(IMAGES)
+	go -C hack/images run . push --to $(IMAGE_PREFIX) --tag $(IMAGE_TAG) --platform $(IMAGE_PLATFORM) $(IMAGES)
 endif
 
 .PHONY: generate
