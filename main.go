@@ -154,6 +154,8 @@ func newManager(ctx context.Context, cluster *rest.Config, logger logr.Logger, o
 			Events:        mgr.GetEventRecorder("bff-operator"),
 			Sidecar:       o.webhook.Sidecar,
 			StorePassword: o.storePassword,
+			KeyRotation:   o.keyRotation,
+			Clock:         time.Now,
 		}
 		if err := reconciler.SetupWithManager(mgr); err != nil {
 			return nil, err
@@ -167,6 +169,7 @@ type options struct {
 	mode           string
 	webhook        webhook.Options
 	storePassword  func() ([]byte, error)
+	keyRotation    time.Duration
 	metricsAddress string
 	healthAddress  string
 	leaderElect    bool
@@ -229,6 +232,9 @@ func parse(args []string, out io.Writer) (*options, error) {
 		"`file` with the password of that server; it is read again now and then, and copied into the Secret "+pod.KeysSecretName+" of every namespace that uses the server")
 	storeTLS := flags.Bool("store-tls", false, "connect to that server by TLS")
 
+	flags.DurationVar(&o.keyRotation, "key-rotation-interval", 30*24*time.Hour,
+		"how `long` a key seals new sessions before another one does, 24h or more; 0 rotates no keys")
+
 	flags.IntVar(&o.webhook.Port, "webhook-port", 10250,
 		"`port` the webhook listens on; 10250 is the one private GKE clusters let the control plane reach")
 	flags.StringVar(&o.webhook.ServiceName, "webhook-service-name", "bff-operator-webhook", "`name` of the Service that leads to the webhook")
@@ -262,6 +268,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 		set("webhook-service-name", o.webhook.ServiceName, "write the name of the webhook's Service"),
 		set("webhook-configuration-name", o.webhook.ConfigurationName, "write the name of the MutatingWebhookConfiguration"),
 		set("webhook-ca-secret-name", o.webhook.CASecretName, "write a name for the Secret"),
+		o.checkKeyRotation(),
 		o.setLogLevel(*level),
 		o.setResources(quantities),
 		o.setStore(store, *passwordFile, *storeTLS),
@@ -287,6 +294,15 @@ func set(name, value, cure string) error {
 		return nil
 	}
 	return fmt.Errorf("--%s is missing: %s", name, cure)
+}
+
+// checkKeyRotation keeps the ring, which holds keys for as long as sessions may
+// live, within what a ring may hold.
+func (o *options) checkKeyRotation() error {
+	if o.keyRotation == 0 || o.keyRotation >= 24*time.Hour {
+		return nil
+	}
+	return fmt.Errorf("--key-rotation-interval=%s is too short: write 24h or more, or 0 to rotate no keys", o.keyRotation)
 }
 
 func (o *options) setLogLevel(text string) error {

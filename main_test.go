@@ -123,6 +123,7 @@ func TestBadFlagsSayWhatToWrite(t *testing.T) {
 		"store without a port": {append(good, "--store-address=valkey"), "is no host:port: write for example"},
 		"store with odd port":  {append(good, "--store-address=valkey:redis"), "is no host:port"},
 		"store TLS alone":      {append(good, "--store-tls"), "need --store-address"},
+		"keys every hour":      {append(good, "--key-rotation-interval=1h"), "write 24h or more, or 0"},
 		"password alone":       {append(good, "--store-password-file="+empty), "need --store-address"},
 		"no such password":     {append(good, "--store-address=valkey:6379", "--store-password-file=/nowhere"), "--store-password-file: open /nowhere"},
 		"an empty password":    {append(good, "--store-address=valkey:6379", "--store-password-file="+empty), "is empty"},

@@ -126,6 +126,55 @@ func TestKeyRingIsNeverReplaced(t *testing.T) {
 	})
 }
 
+// A ring is rotated in steps that every sidecar can follow: the successor is
+// carried along first, and what was sealed before can be opened after.
+func TestKeyRingRotates(t *testing.T) {
+	namespace := plane.Namespace(t)
+	start := time.Now()
+	at := func(age time.Duration) func() time.Time {
+		return func() time.Time { return start.Add(age) }
+	}
+	stop := operateAt(t, installation(), "s3cret", at(0))
+	policy := apply(t, shop(namespace, "shop"))
+	condition(t, policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonNoPods)
+	ring := func() *keyring.Ring {
+		t.Helper()
+		ring, err := keyring.Parse(keysSecret(t, namespace).Data[pod.KeyRingKey])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ring
+	}
+	first := ring().Primary().ID
+	stop()
+
+	stop = operateAt(t, installation(), "s3cret", at(keyRotation+time.Minute))
+	controlplane.Eventually(t, func(ctx context.Context) error {
+		if bytes.Count(keysSecret(t, namespace).Data[pod.KeyRingKey], []byte(`"id"`)) != 2 {
+			return errors.New("there is no second key")
+		}
+		return nil
+	})
+	if ring().Primary().ID != first {
+		t.Fatal("the new key is primary before the sidecars have it")
+	}
+	stop()
+
+	operateAt(t, installation(), "s3cret", at(keyRotation+time.Hour))
+	controlplane.Eventually(t, func(ctx context.Context) error {
+		if ring().Primary().ID == first {
+			return errors.New("the first key is still primary")
+		}
+		return nil
+	})
+	if _, kept := ring().Key(first); !kept {
+		t.Error("the first key is gone, and with it every session")
+	}
+	if string(keysSecret(t, namespace).Data[pod.StorePasswordKey]) != "s3cret" {
+		t.Error("the rotation took the store's password away")
+	}
+}
+
 // TestRacingOperatorsMakeOneKeyRing starts several operators, which both know
 // several new policies of one namespace, at once.
 func TestRacingOperatorsMakeOneKeyRing(t *testing.T) {

@@ -59,7 +59,7 @@ func kept(t *testing.T, p *corev1.Pod) *corev1.Pod {
 func TestCachedPodHasTheSameShape(t *testing.T) {
 	policy := &v1alpha1.BFFPolicy{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}
 	policy.Spec.Session.Store = &v1alpha1.SessionStore{Type: v1alpha1.StoreMemory}
-	policy.Spec.Provider.ClientAuthentication.SecretRef = v1alpha1.SecretKeyReference{Name: "a", Key: "b"}
+	policy.Spec.Provider.ClientAuthentication.SecretRef = &v1alpha1.SecretKeyReference{Name: "a", Key: "b"}
 	for _, port := range []intstr.IntOrString{intstr.FromString("http"), intstr.FromInt32(8080)} {
 		policy.Spec.Application.Port = port
 		sidecar := webhook.Sidecar{Image: "sidecar:1"}

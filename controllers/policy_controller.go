@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/bff-operator/bff-operator/api/keyring"
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
 	"github.com/bff-operator/bff-operator/controllers/internal/render"
 	"github.com/bff-operator/bff-operator/controllers/internal/status"
@@ -41,7 +42,26 @@ type PolicyReconciler struct {
 	Sidecar webhook.Sidecar
 	// StorePassword reads the password of Sidecar.Store. Nil, if it has none.
 	StorePassword func() ([]byte, error)
+	// KeyRotation is how long a key seals new sessions before another one does. 0
+	// is for ever.
+	KeyRotation time.Duration
+	// Clock tells the time.
+	Clock func() time.Time
 }
+
+// schedule is that of the key rings. A key stays as long as a session may live,
+// and a little longer.
+func (r *PolicyReconciler) schedule() keyring.Schedule {
+	return keyring.Schedule{Interval: r.KeyRotation, Propagation: keyPropagation, Keep: longestSession + time.Hour}
+}
+
+const (
+	// keyPropagation is what a new key gets to reach all sidecars. The kubelet takes
+	// up to about two minutes to bring a changed Secret into a pod.
+	keyPropagation = 15 * time.Minute
+	// longestSession is the greatest spec.session.lifetime.
+	longestSession = 720 * time.Hour
+)
 
 // observed is the world of one policy.
 type observed struct {

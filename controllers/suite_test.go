@@ -46,9 +46,18 @@ func installation() webhook.Sidecar {
 	}
 }
 
+// keyRotation is how long the tests' keys are primary.
+const keyRotation = 30 * 24 * time.Hour
+
 // operate runs the controllers, with the rights of config/rbac, until the test
 // ends or stop is called.
 func operate(t *testing.T, sidecar webhook.Sidecar, password string) (stop func()) {
+	t.Helper()
+	return operateAt(t, sidecar, password, time.Now)
+}
+
+// operateAt is operate at another time.
+func operateAt(t *testing.T, sidecar webhook.Sidecar, password string, clock func() time.Time) (stop func()) {
 	t.Helper()
 	mgr, err := manager.New(plane.Operator(t), manager.Options{
 		Scheme:     plane.Scheme,
@@ -66,6 +75,8 @@ func operate(t *testing.T, sidecar webhook.Sidecar, password string) (stop func(
 		Events:        mgr.GetEventRecorder("bff-operator"),
 		Sidecar:       sidecar,
 		StorePassword: func() ([]byte, error) { return []byte(password), nil },
+		KeyRotation:   keyRotation,
+		Clock:         clock,
 	}
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
@@ -101,7 +112,7 @@ func shop(namespace, name string) *v1alpha1.BFFPolicy {
 				ClientID:  "shop",
 				ClientAuthentication: v1alpha1.ClientAuthentication{
 					Method:    v1alpha1.ClientSecretBasic,
-					SecretRef: v1alpha1.SecretKeyReference{Name: "shop-oidc", Key: "client-secret"},
+					SecretRef: &v1alpha1.SecretKeyReference{Name: "shop-oidc", Key: "client-secret"},
 				},
 			},
 		},

@@ -3,8 +3,8 @@ package controllers
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -78,7 +78,7 @@ func (r *PolicyReconciler) ensureKeys(ctx context.Context, namespace string, pas
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("get Secret %q: %w", pod.KeysSecretName, err)
 	}
-	needs, damaged := keys.Decide(secret, password)
+	needs, refused := keys.Decide(keys.Input{Secret: secret, Password: password, Schedule: r.schedule(), Now: r.Clock(), Random: rand.Reader})
 	if needs.Ring {
 		if err := r.createRing(ctx, namespace); err != nil {
 			return fmt.Errorf("create the key ring in Secret %q: %w", pod.KeysSecretName, err)
@@ -90,11 +90,31 @@ func (r *PolicyReconciler) ensureKeys(ctx context.Context, namespace string, pas
 			return fmt.Errorf("apply the store's password in Secret %q: %w", pod.KeysSecretName, err)
 		}
 	}
-	if damaged != nil {
+	if needs.Rotated != nil {
+		if err := r.rotateRing(ctx, secret, needs.Rotated); err != nil {
+			return fmt.Errorf("rotate the key ring in Secret %q: %w", pod.KeysSecretName, err)
+		}
+	}
+	if damaged := (*keys.DamagedError)(nil); errors.As(refused, &damaged) {
 		return stuckError{damaged}
 	}
-	return nil
+	return refused
 }
+
+// rotateRing replaces the ring that was read, and no other: whoever comes second
+// gets a conflict and looks again.
+func (r *PolicyReconciler) rotateRing(ctx context.Context, read *corev1.Secret, ring *keyring.Ring) error {
+	data, err := ring.Marshal()
+	if err != nil {
+		return fmt.Errorf("marshal key ring: %w", err)
+	}
+	desired := keysSecret(read.Namespace).WithUID(read.UID).WithResourceVersion(read.ResourceVersion).
+		WithData(map[string][]byte{pod.KeyRingKey: data})
+	return r.Client.Apply(ctx, desired, keyringOwner, client.ForceOwnership)
+}
+
+// keyringOwner owns the key ring once it was rotated.
+const keyringOwner = client.FieldOwner(render.ManagedBy + "-keyring")
 
 // createRing writes a fresh key ring, unless there is one. Each attempt applies
 // as a field owner of its own and does not force, so whoever comes second, in
@@ -102,7 +122,7 @@ func (r *PolicyReconciler) ensureKeys(ctx context.Context, namespace string, pas
 // What it owns is the ring alone, so no later apply of the operator's can drop
 // it.
 func (r *PolicyReconciler) createRing(ctx context.Context, namespace string) error {
-	ring, err := keyring.New(time.Now(), rand.Reader)
+	ring, err := keyring.New(r.Clock(), rand.Reader)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,6 +19,9 @@ var version = "dev" // set by the linker
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// net/http says there what an upstream has sent where it should not have, and
+	// nobody knows what that is. Everything of ours goes to a logger of its own.
+	log.SetOutput(io.Discard)
 	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bff-sidecar:", err)
 		os.Exit(1)

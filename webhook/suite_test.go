@@ -103,7 +103,7 @@ func shop(namespace, name string) *v1alpha1.BFFPolicy {
 				ClientID:  "shop",
 				ClientAuthentication: v1alpha1.ClientAuthentication{
 					Method:    v1alpha1.ClientSecretBasic,
-					SecretRef: v1alpha1.SecretKeyReference{Name: "shop-oidc", Key: "client-secret"},
+					SecretRef: &v1alpha1.SecretKeyReference{Name: "shop-oidc", Key: "client-secret"},
 				},
 			},
 			Session: v1alpha1.Session{Store: &v1alpha1.SessionStore{Type: v1alpha1.StoreMemory}},

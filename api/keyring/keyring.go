@@ -26,6 +26,9 @@ type Key struct {
 	ID string
 	// Created is when the key was made.
 	Created time.Time
+	// Retired is when another key became primary; zero for a key that still is, or
+	// has not been yet.
+	Retired time.Time
 
 	material [KeySize]byte
 }
@@ -60,20 +63,28 @@ func (r *Ring) Key(id string) (Key, bool) {
 	return Key{}, false
 }
 
-// New makes a ring of one fresh key. random is read once for KeySize bytes and
-// once for the key's id; it fails only if random does.
+// New makes a ring of one fresh key. It fails only if random does.
 func New(now time.Time, random io.Reader) (*Ring, error) {
+	key, err := newKey(now, random)
+	if err != nil {
+		return nil, err
+	}
+	return &Ring{primary: key, keys: []Key{key}}, nil
+}
+
+// newKey reads random once for KeySize bytes and once for the key's id.
+func newKey(now time.Time, random io.Reader) (Key, error) {
 	var key Key
 	var id [6]byte
 	if _, err := io.ReadFull(random, key.material[:]); err != nil {
-		return nil, fmt.Errorf("read random key material: %w", err)
+		return Key{}, fmt.Errorf("read random key material: %w", err)
 	}
 	if _, err := io.ReadFull(random, id[:]); err != nil {
-		return nil, fmt.Errorf("read random key id: %w", err)
+		return Key{}, fmt.Errorf("read random key id: %w", err)
 	}
 	key.ID = fmt.Sprintf("%x", id)
 	key.Created = now.UTC().Truncate(time.Second)
-	return &Ring{primary: key, keys: []Key{key}}, nil
+	return key, nil
 }
 
 type document struct {
@@ -84,6 +95,7 @@ type document struct {
 type entry struct {
 	ID      string    `json:"id"`
 	Created time.Time `json:"created"`
+	Retired time.Time `json:"retired,omitzero"`
 	Key     []byte    `json:"key"`
 }
 
@@ -91,7 +103,7 @@ type entry struct {
 func (r *Ring) Marshal() ([]byte, error) {
 	doc := document{Primary: r.primary.ID}
 	for _, key := range r.keys {
-		doc.Keys = append(doc.Keys, entry{ID: key.ID, Created: key.Created, Key: key.material[:]})
+		doc.Keys = append(doc.Keys, entry{ID: key.ID, Created: key.Created, Retired: key.Retired, Key: key.material[:]})
 	}
 	return json.Marshal(doc)
 }
@@ -130,7 +142,7 @@ func Parse(data []byte) (*Ring, error) {
 		if _, dup := ring.Key(e.ID); dup {
 			return nil, fmt.Errorf("%w: key %q stands there twice", ErrMalformed, e.ID)
 		}
-		ring.keys = append(ring.keys, Key{ID: e.ID, Created: e.Created, material: [KeySize]byte(e.Key)})
+		ring.keys = append(ring.keys, Key{ID: e.ID, Created: e.Created, Retired: e.Retired, material: [KeySize]byte(e.Key)})
 	}
 	i := slices.IndexFunc(ring.keys, func(k Key) bool { return k.ID == doc.Primary })
 	if i < 0 {

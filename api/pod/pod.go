@@ -52,6 +52,11 @@ const (
 	StorePasswordKey = "store-password"
 )
 
+// ServiceAccountTokenPath is the file, relative to SecretsDir, with the token of
+// the pod's service account, where the policy asks for one. Its directory's name
+// is none a Secret can have.
+const ServiceAccountTokenPath = "_service-account/token"
+
 // Environment variables the operator sets on the sidecar.
 const (
 	// EnvPodIP is the pod's address, for applications that do not listen on

@@ -44,6 +44,7 @@ type BFFPolicyList struct {
 // selected pods.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.routes) || !has(self.endpoints) || self.routes.all(r, r.path != self.endpoints.basePath && !r.path.startsWith(self.endpoints.basePath + '/'))",message="a route's path must not lie below endpoints.basePath (by default /bff): the sidecar's own endpoints live there"
+// +kubebuilder:validation:XValidation:rule="!has(self.routes) || has(self.provider.clientAuthentication.certificateRef) || self.routes.all(r, !has(r.upstream.clientCertificate) || r.upstream.clientCertificate == 'None')",message="upstream.clientCertificate Provider needs provider.clientAuthentication.certificateRef: the certificate to show"
 type BFFPolicySpec struct {
 	// selector says which pods of the namespace get the sidecar. A pod must also
 	// carry the label bff-operator.io/inject: "true"; that is what the API server
@@ -79,6 +80,27 @@ type BFFPolicySpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Session Session `json:"session,omitzero"`
+
+	// login says how users log in.
+	// +optional
+	// +kubebuilder:default={}
+	Login Login `json:"login,omitzero"`
+
+	// logout says what a logout does.
+	// +optional
+	// +kubebuilder:default={}
+	Logout Logout `json:"logout,omitzero"`
+
+	// trustedProxies are the networks of the proxies in front of the sidecar, such
+	// as an ingress controller's. From a peer in them, X-Forwarded-For is believed,
+	// from its end up to the first address that is not in them. Left out, the
+	// client's address is the peer's.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.all(n, isCIDR(n))",message="each of trustedProxies must be a network in CIDR notation, for example 10.0.0.0/8 or fd00::/8"
+	TrustedProxies []string `json:"trustedProxies,omitempty"`
 
 	// routes are the API calls the sidecar forwards with a token. The longest
 	// matching path wins; what no route matches goes to the application.

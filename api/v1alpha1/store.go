@@ -14,9 +14,29 @@ func (p *BFFPolicy) WithStore(store *SessionStore) *BFFPolicy {
 // SecretReferences are the Secret entries the spec names, in the order they
 // stand there. The operator mounts them into the pod; it never reads them.
 func (s *BFFPolicySpec) SecretReferences() []SecretKeyReference {
-	references := []SecretKeyReference{s.Provider.ClientAuthentication.SecretRef}
-	if store := s.Session.Store; store != nil && store.Redis != nil && store.Redis.PasswordSecretRef != nil {
-		references = append(references, *store.Redis.PasswordSecretRef)
+	var references []SecretKeyReference
+	client := s.Provider.ClientAuthentication
+	if client.SecretRef != nil {
+		references = append(references, *client.SecretRef)
+	}
+	if client.PrivateKey != nil {
+		references = append(references, client.PrivateKey.SecretRef)
+	}
+	if client.CertificateRef != nil {
+		references = append(references, client.CertificateRef.Certificate(), client.CertificateRef.PrivateKey())
+	}
+	if s.Session.Store == nil || s.Session.Store.Redis == nil {
+		return references
+	}
+	redis := s.Session.Store.Redis
+	if redis.PasswordSecretRef != nil {
+		references = append(references, *redis.PasswordSecretRef)
+	}
+	if redis.Sentinel != nil && redis.Sentinel.PasswordSecretRef != nil {
+		references = append(references, *redis.Sentinel.PasswordSecretRef)
+	}
+	if redis.ClientCertificateRef != nil {
+		references = append(references, redis.ClientCertificateRef.Certificate(), redis.ClientCertificateRef.PrivateKey())
 	}
 	return references
 }

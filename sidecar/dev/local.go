@@ -50,6 +50,11 @@ func adapt(p *v1alpha1.BFFPolicy, o options, sampleAPI string) (adapted, error) 
 		}
 		// Not every resolver knows *.localhost.
 		spec.Provider.ConnectTo = dialAddress(spec.Provider.IssuerURL)
+		if names := simplify(spec); len(names) > 0 {
+			change("the built-in provider is a simple one: %s as if not set", strings.Join(names, ", "))
+		}
+	} else if method := spec.Provider.ClientAuthentication.Method; !strings.HasPrefix(string(method), "client_secret_") || spec.Provider.ClientAuthentication.PrivateKey != nil {
+		return a, fmt.Errorf("clientAuthentication by %s: --provider none works with a client secret and without a private key", method)
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.upstreams)) {
 		i := slices.IndexFunc(spec.Routes, func(r v1alpha1.Route) bool { return r.Name == name })
@@ -72,6 +77,38 @@ func adapt(p *v1alpha1.BFFPolicy, o options, sampleAPI string) (adapted, error) 
 		}
 	}
 	return a, nil
+}
+
+// simplify takes from a policy what the built-in provider does not do, and names
+// it.
+func simplify(spec *v1alpha1.BFFPolicySpec) (names []string) {
+	p := &spec.Provider
+	reset := func(name string, was bool, to func()) {
+		if was {
+			names = append(names, name)
+		}
+		to()
+	}
+	a := &p.ClientAuthentication
+	if a.Method != v1alpha1.ClientSecretBasic && a.Method != v1alpha1.ClientSecretPost {
+		names = append(names, "clientAuthentication (now by a secret)")
+		p.ClientAuthentication = v1alpha1.ClientAuthentication{Method: v1alpha1.ClientSecretBasic,
+			SecretRef: &v1alpha1.SecretKeyReference{Name: "built-in", Key: "client-secret"}}
+	}
+	a.PrivateKey = nil
+	reset("caBundle", p.CABundle != "", func() { p.CABundle = "" })
+	reset("idTokenSigningAlgorithms", p.IDTokenSigningAlgorithms != nil, func() { p.IDTokenSigningAlgorithms = nil })
+	reset("responseMode", p.ResponseMode == v1alpha1.ResponseModeFormPost, func() { p.ResponseMode = "" })
+	reset("pushedAuthorizationRequests", p.PushedAuthorizationRequests == v1alpha1.PushRequired, func() { p.PushedAuthorizationRequests = "" })
+	reset("requestObject", p.RequestObject == v1alpha1.RequestObjectSigned, func() { p.RequestObject = "" })
+	reset("dpop", p.DPoP == v1alpha1.DPoPRequired || p.DPoP == v1alpha1.DPoPPreferred, func() { p.DPoP = "" })
+	reset("login.acrValues", spec.Login.ACRValues != nil, func() { spec.Login.ACRValues = nil })
+	for i := range spec.Routes {
+		upstream := &spec.Routes[i].Upstream
+		reset("clientCertificate of route "+spec.Routes[i].Name, upstream.ClientCertificate == v1alpha1.UpstreamCertificateProvider,
+			func() { upstream.ClientCertificate = "" })
+	}
+	return names
 }
 
 // isLocal says whether a URL is one of plain http on this machine.

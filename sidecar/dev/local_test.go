@@ -60,6 +60,30 @@ func TestAdapt(t *testing.T) {
 	}
 }
 
+// What the built-in provider does not do is left out, and said.
+func TestAdaptSimplifies(t *testing.T) {
+	p := decode(t, strings.NewReplacer(
+		"{method: client_secret_post, secretRef: {name: oidc, key: secret}}", "{method: tls_client_auth, certificateRef: {name: oidc}}\n    dpop: Required",
+		"url: https://stock.example.com", "url: https://stock.example.com, clientCertificate: Provider",
+	).Replace(production))
+	a, err := adapt(p, options{provider: builtin}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := strings.Join(a.changes, "\n")
+	for _, want := range []string{"clientAuthentication (now by a secret)", "dpop", "clientCertificate of route stock"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not said in %q", want, said)
+		}
+	}
+	if problems := config.Validate(config.Defaulted(a.policy)); len(problems) > 0 {
+		t.Error(problems)
+	}
+	if _, err := adapt(p, options{provider: none}, ""); err == nil || !strings.Contains(err.Error(), "works with a client secret") {
+		t.Error(err)
+	}
+}
+
 func TestAdaptLeavesTheProviderAlone(t *testing.T) {
 	a, err := adapt(decode(t, production), options{provider: none}, "")
 	if err != nil || a.policy.Spec.Provider.IssuerURL != "https://id.example.com/realms/a" || a.policy.Spec.Provider.ConnectTo != "keycloak.id.svc:8443" {

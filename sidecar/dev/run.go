@@ -18,6 +18,7 @@ import (
 
 	"github.com/bff-operator/bff-operator/api/keyring"
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/clientauth"
 	"github.com/bff-operator/bff-operator/sidecar/internal/config"
 	"github.com/bff-operator/bff-operator/sidecar/internal/secret"
 	"github.com/bff-operator/bff-operator/sidecar/internal/server"
@@ -149,13 +150,13 @@ func newSecrets(o options) (config.Secrets, error) {
 	if err != nil {
 		return config.Secrets{}, err
 	}
-	s := config.Secrets{Ring: ring, Client: secret.New(newSecret())}
+	s := config.Secrets{Ring: ring, Credentials: clientauth.Credentials{Secret: secret.New(newSecret())}}
 	if o.clientSecret != "" {
 		data, err := os.ReadFile(o.clientSecret)
 		if err != nil {
 			return s, fmt.Errorf("read client secret: %w", err)
 		}
-		s.Client = secret.New(strings.TrimSuffix(string(data), "\n"))
+		s.Credentials.Secret = secret.New(strings.TrimSuffix(string(data), "\n"))
 	}
 	return s, nil
 }
@@ -180,7 +181,7 @@ func (m *machine) serve(ctx context.Context) error {
 	snapshot := m.source.Current()
 	servers := map[net.Listener]*http.Server{}
 	if m.providerListener != nil {
-		provider, err := newProvider(m.first.policy, snapshot.Policy.Spec.Endpoints.BasePath, m.secrets.Client.Reveal(), m.logger)
+		provider, err := newProvider(m.first.policy, snapshot.Policy.Spec.Endpoints.BasePath, m.secrets.Credentials.Secret.Reveal(), m.logger)
 		if err != nil {
 			return err
 		}

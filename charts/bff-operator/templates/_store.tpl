@@ -13,7 +13,7 @@ or changes the server, other clients or all keys at once.
 */}}
 {{- define "bff-operator.storeUsers" -}}
 user default reset off
-user {{ include "bff-operator.storeUser" . }} reset on #{{ . }} ~bff:* &bff:* +@read +@write +@transaction +@pubsub +@connection -@dangerous -@admin -@scripting -scan -randomkey -dbsize -select +eval +evalsha +eval_ro +evalsha_ro +script|load
+user {{ include "bff-operator.storeUser" . }} reset on #{{ . }} ~bff:* &bff:* +@read +@write +@transaction +@pubsub +@connection -@dangerous -@admin -@scripting -scan -randomkey -dbsize -select +eval +evalsha +eval_ro +evalsha_ro +script|load +time
 {{- end }}
 
 {{- define "bff-operator.storeConfiguration" -}}

@@ -5,6 +5,8 @@ package keys
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -31,20 +33,43 @@ type Needs struct {
 	Ring bool
 	// Password says that the store's password is missing or another.
 	Password bool
+	// Rotated is the key ring after a rotation that is due; nil when none is.
+	Rotated *keyring.Ring
 }
 
-// Decide looks at the Secret, which is empty when it does not exist yet, and at
-// the password the store of the installation has; nil, if no policy of the
-// namespace needs it. The error is a *DamagedError.
-func Decide(secret *corev1.Secret, password []byte) (Needs, error) {
-	needs := Needs{Password: len(password) > 0 && !bytes.Equal(secret.Data[pod.StorePasswordKey], password)}
-	ring, exists := secret.Data[pod.KeyRingKey]
+// Input is what a decision rests on.
+type Input struct {
+	// Secret is empty when it does not exist yet.
+	Secret *corev1.Secret
+	// Password is what the store of the installation has; nil, if no policy of the
+	// namespace needs it.
+	Password []byte
+	// Schedule of the key ring.
+	Schedule keyring.Schedule
+	Now      time.Time
+	// Random makes keys.
+	Random io.Reader
+}
+
+// Decide says what the Secret needs. The error is a *DamagedError, or that of
+// Random.
+func Decide(in Input) (Needs, error) {
+	needs := Needs{Password: len(in.Password) > 0 && !bytes.Equal(in.Secret.Data[pod.StorePasswordKey], in.Password)}
+	data, exists := in.Secret.Data[pod.KeyRingKey]
 	if !exists {
 		needs.Ring = true
 		return needs, nil
 	}
-	if _, err := keyring.Parse(ring); err != nil {
+	ring, err := keyring.Parse(data)
+	if err != nil {
 		return needs, &DamagedError{err}
+	}
+	rotated, err := ring.Rotated(in.Schedule, in.Now, in.Random)
+	if err != nil {
+		return needs, fmt.Errorf("rotate the key ring: %w", err)
+	}
+	if rotated != ring {
+		needs.Rotated = rotated
 	}
 	return needs, nil
 }

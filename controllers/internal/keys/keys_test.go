@@ -41,7 +41,7 @@ func TestDecide(t *testing.T) {
 		"a ring without keys":           {map[string][]byte{pod.KeyRingKey: []byte(`{}`)}, "", keys.Needs{}, keyring.ErrEmpty},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := keys.Decide(&corev1.Secret{Data: row.data}, []byte(row.password))
+			got, err := keys.Decide(keys.Input{Secret: &corev1.Secret{Data: row.data}, Password: []byte(row.password), Schedule: schedule, Now: time.Unix(1e9, 0), Random: rand.Reader})
 			if got != row.want {
 				t.Errorf("needs %+v, want %+v", got, row.want)
 			}
@@ -52,5 +52,43 @@ func TestDecide(t *testing.T) {
 				t.Errorf("the error quotes the Secret: %v", err)
 			}
 		})
+	}
+}
+
+var schedule = keyring.Schedule{Interval: 720 * time.Hour, Propagation: 15 * time.Minute, Keep: 721 * time.Hour}
+
+func TestDecideRotates(t *testing.T) {
+	start := time.Unix(1e9, 0)
+	ring, err := keyring.New(start, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decide := func(now time.Time) keys.Needs {
+		t.Helper()
+		data, err := ring.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		needs, err := keys.Decide(keys.Input{Secret: &corev1.Secret{Data: map[string][]byte{pod.KeyRingKey: data}}, Schedule: schedule, Now: now, Random: rand.Reader})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return needs
+	}
+	if needs := decide(start.Add(schedule.Interval - time.Second)); needs.Rotated != nil {
+		t.Error("rotated before it is due")
+	}
+	needs := decide(start.Add(schedule.Interval))
+	if needs.Rotated == nil || needs.Rotated.Primary().ID != ring.Primary().ID {
+		t.Fatal("no successor is carried along")
+	}
+	first := ring.Primary().ID
+	ring = needs.Rotated
+	needs = decide(start.Add(schedule.Interval + schedule.Propagation))
+	if needs.Rotated == nil || needs.Rotated.Primary().ID == first {
+		t.Fatal("the successor does not become primary")
+	}
+	if _, kept := needs.Rotated.Key(first); !kept {
+		t.Error("the old key is gone while sessions may need it")
 	}
 }

@@ -30,7 +30,7 @@ func policy() *v1alpha1.BFFPolicy {
 			Provider: v1alpha1.Provider{
 				IssuerURL: "https://id.example.com", ClientID: "shop", Scopes: []string{"openid"},
 				ClientAuthentication: v1alpha1.ClientAuthentication{
-					Method: v1alpha1.ClientSecretPost, SecretRef: v1alpha1.SecretKeyReference{Name: "oidc", Key: "secret"},
+					Method: v1alpha1.ClientSecretPost, SecretRef: &v1alpha1.SecretKeyReference{Name: "oidc", Key: "secret"},
 				},
 			},
 			Session: v1alpha1.Session{

@@ -55,6 +55,9 @@ type Dependency struct {
 	Ready bool `json:"ready"`
 	// Type is the kind of store.
 	Type string `json:"type,omitempty"`
+	// ClockOffset is how far the provider's clock is ahead, such as -1.5s. Empty
+	// while nobody knows.
+	ClockOffset string `json:"clockOffset,omitempty"`
 	// Error says what went wrong if it did not.
 	Error string `json:"error,omitempty"`
 }

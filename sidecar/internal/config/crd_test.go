@@ -85,7 +85,7 @@ func (s *apiServer) admit(t *testing.T, p *v1alpha1.BFFPolicy) (*v1alpha1.BFFPol
 // and an API server come to the same verdict.
 func TestValidateAgreesWithTheCRD(t *testing.T) {
 	server := newAPIServer(t)
-	for _, m := range mutations() {
+	for _, m := range mutations(t) {
 		p := policy(t)
 		m.mutate(&p.Spec)
 		_, errs := server.admit(t, p)

@@ -32,17 +32,15 @@ func read(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// readSecret reads a secret of one line. Exactly one line feed at its end is
-// left out: `kubectl create secret --from-file` and every editor leave one
-// there, and no client secret or password ends in one.
-func readSecret(path string) (string, error) {
-	data, err := read(path, maxSecretSize)
-	if err != nil {
-		return "", err
-	}
+var errEmpty = errors.New("it is empty")
+
+// oneLine is a secret of one line. Exactly one line feed at its end is left out:
+// `kubectl create secret --from-file` and every editor leave one there, and no
+// client secret or password ends in one.
+func oneLine(data []byte) (string, error) {
 	value := strings.TrimSuffix(string(data), "\n")
 	if value == "" {
-		return "", fmt.Errorf("read %q: it is empty", path)
+		return "", errEmpty
 	}
 	return value, nil
 }

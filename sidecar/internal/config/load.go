@@ -2,20 +2,18 @@ package config
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"github.com/bff-operator/bff-operator/api/keyring"
 	"github.com/bff-operator/bff-operator/api/pod"
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
-	"github.com/bff-operator/bff-operator/sidecar/internal/secret"
 )
 
 // Location is where the configuration is. In a pod it is made of the constants
@@ -38,12 +36,6 @@ type Location struct {
 // a file that cannot be read.
 var ErrInvalid = errors.New("the policy is not valid")
 
-// Secrets are what a policy names and does not hold.
-type Secrets struct {
-	Client, StorePassword secret.String
-	Ring                  *keyring.Ring
-}
-
 // NewSnapshot makes a snapshot of a policy, which gets its defaults here, and
 // its secrets. hash identifies the policy's text. The error wraps ErrInvalid
 // and says every thing that is wrong with the policy.
@@ -56,10 +48,41 @@ func NewSnapshot(policy *v1alpha1.BFFPolicy, secrets Secrets, applicationAddress
 	if err != nil {
 		return nil, fmt.Errorf("%w: spec.publicURL: %w", ErrInvalid, err)
 	}
-	return &Snapshot{
-		Policy: policy, PublicURL: public, ClientSecret: secrets.Client, StorePassword: secrets.StorePassword, Ring: secrets.Ring,
-		ApplicationAddress: applicationAddress, Hash: hash,
-	}, nil
+	s := &Snapshot{Policy: policy, PublicURL: public, Secrets: secrets, ApplicationAddress: applicationAddress, Hash: hash}
+	if err := s.parse(&policy.Spec); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return s, nil
+}
+
+// parse reads what is written in a form of its own. All of it was validated.
+func (s *Snapshot) parse(spec *v1alpha1.BFFPolicySpec) (err error) {
+	if s.ProviderCAs, err = poolOf(spec.Provider.CABundle); err != nil {
+		return fmt.Errorf("spec.provider.caBundle: %w", err)
+	}
+	if redis := spec.Session.Store.Redis; redis != nil {
+		if s.StoreCAs, err = poolOf(redis.CABundle); err != nil {
+			return fmt.Errorf("spec.session.store.redis.caBundle: %w", err)
+		}
+	}
+	s.UpstreamCAs = make(map[string]*x509.CertPool)
+	for _, route := range spec.Routes {
+		pool, err := poolOf(route.Upstream.CABundle)
+		if err != nil {
+			return fmt.Errorf("caBundle of route %q: %w", route.Name, err)
+		}
+		if pool != nil {
+			s.UpstreamCAs[route.Name] = pool
+		}
+	}
+	for _, network := range spec.TrustedProxies {
+		prefix, err := netip.ParsePrefix(network)
+		if err != nil {
+			return fmt.Errorf("spec.trustedProxies: %q is no network", network)
+		}
+		s.TrustedProxies = append(s.TrustedProxies, prefix.Masked())
+	}
+	return nil
 }
 
 // Load reads everything once. It also returns the files it depends on, even
@@ -78,16 +101,17 @@ func (at Location) Load() (*Snapshot, []string, error) {
 	if problems := Validate(policy); len(problems) > 0 { // before anything it names is looked at
 		return nil, files, fmt.Errorf("%w: %s: %w", ErrInvalid, at.PolicyFile, errors.Join(problems...))
 	}
-	files = append(files, at.secretFiles(policy)...)
-	secrets, err := at.secrets(policy)
-	if err != nil {
-		return nil, files, err
+	secrets := secretReader{at: at}
+	secrets.readAll(policy)
+	files = append(files, secrets.files...)
+	if secrets.err != nil {
+		return nil, files, secrets.err
 	}
 	address, err := at.applicationAddress(&policy.Spec.Application)
 	if err != nil {
 		return nil, files, err
 	}
-	s, err := NewSnapshot(policy, secrets, address, HashOf(data))
+	s, err := NewSnapshot(policy, secrets.Secrets, address, HashOf(data))
 	return s, files, err
 }
 
@@ -95,42 +119,6 @@ func (at Location) Load() (*Snapshot, []string, error) {
 func HashOf(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:6])
-}
-
-func (at Location) secretFiles(policy *v1alpha1.BFFPolicy) []string {
-	files := []string{at.secretFile(v1alpha1.SecretKeyReference{Name: pod.KeysSecretName, Key: pod.KeyRingKey})}
-	for _, ref := range policy.Spec.SecretReferences() {
-		files = append(files, at.secretFile(ref))
-	}
-	return files
-}
-
-func (at Location) secretFile(ref v1alpha1.SecretKeyReference) string {
-	return filepath.Join(at.SecretsDir, filepath.FromSlash(pod.SecretPath(ref.Name, ref.Key)))
-}
-
-func (at Location) secrets(policy *v1alpha1.BFFPolicy) (Secrets, error) {
-	var s Secrets
-	ring, err := read(at.secretFile(v1alpha1.SecretKeyReference{Name: pod.KeysSecretName, Key: pod.KeyRingKey}), maxSecretSize)
-	if err != nil {
-		return s, fmt.Errorf("read key ring: %w", err)
-	}
-	if s.Ring, err = keyring.Parse(ring); err != nil {
-		return s, fmt.Errorf("read key ring of Secret %q: %w", pod.KeysSecretName, err)
-	}
-	client, err := readSecret(at.secretFile(policy.Spec.Provider.ClientAuthentication.SecretRef))
-	if err != nil {
-		return s, fmt.Errorf("read client secret: %w", err)
-	}
-	s.Client = secret.New(client)
-	if r := policy.Spec.Session.Store.Redis; r != nil && r.PasswordSecretRef != nil {
-		password, err := readSecret(at.secretFile(*r.PasswordSecretRef))
-		if err != nil {
-			return s, fmt.Errorf("read session store password: %w", err)
-		}
-		s.StorePassword = secret.New(password)
-	}
-	return s, nil
 }
 
 func (at Location) applicationAddress(a *v1alpha1.Application) (string, error) {

@@ -1,13 +1,13 @@
 package config
 
 import (
+	"crypto/x509"
+	"errors"
 	"net/netip"
 	"net/url"
 	"strconv"
 
-	"github.com/bff-operator/bff-operator/api/keyring"
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
-	"github.com/bff-operator/bff-operator/sidecar/internal/secret"
 )
 
 // Snapshot is everything the sidecar is told, at one moment. It is immutable:
@@ -18,12 +18,16 @@ type Snapshot struct {
 	// PublicURL is the policy's publicURL as a browser writes it: without the port
 	// that goes without saying.
 	PublicURL *url.URL
-	// ClientSecret is what the sidecar authenticates with at the provider.
-	ClientSecret secret.String
-	// StorePassword is the session store's; zero when it has none.
-	StorePassword secret.String
-	// Ring holds the keys that sessions are sealed with.
-	Ring *keyring.Ring
+	// Secrets are what the policy names and does not hold.
+	Secrets
+	// ProviderCAs and StoreCAs verify the provider's and the store's certificates;
+	// nil is the system's.
+	ProviderCAs, StoreCAs *x509.CertPool
+	// UpstreamCAs verify the certificates of upstreams, by the route's name. A route
+	// that is not there uses the system's.
+	UpstreamCAs map[string]*x509.CertPool
+	// TrustedProxies are the networks whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
 	// ApplicationAddress is host:port of the application. The host is localhost
 	// when the application listens on loopback, of either family.
 	ApplicationAddress string
@@ -52,3 +56,17 @@ func parseOrigin(raw string) (*url.URL, error) {
 }
 
 var defaultPorts = map[string]uint64{"http": 80, "https": 443}
+
+var errNoCertificate = errors.New("it holds no certificate in PEM")
+
+// poolOf reads certificate authorities in PEM; nil if there are none to read.
+func poolOf(pem string) (*x509.CertPool, error) {
+	if pem == "" {
+		return nil, nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(pem)) {
+		return nil, errNoCertificate
+	}
+	return pool, nil
+}

@@ -89,7 +89,7 @@ func TestLoad(t *testing.T) {
 	if s.Policy.UID != "0c1f" || s.PublicURL.Host != "shop.example.com" || s.ApplicationAddress != "localhost:3000" || len(s.Hash) != 12 {
 		t.Errorf("%+v", s)
 	}
-	if s.ClientSecret.Reveal() != "s3cret" {
+	if s.Credentials.Secret.Reveal() != "s3cret" {
 		t.Error("exactly one line feed at the end of a secret is left out")
 	}
 }
@@ -228,7 +228,7 @@ func TestChangesArePublished(t *testing.T) {
 	first := w.Current()
 
 	f.putSecrets("rotated", f.ring)
-	eventually(t, "a rotated client secret is used", func() bool { return w.Current().ClientSecret.Reveal() == "rotated" })
+	eventually(t, "a rotated client secret is used", func() bool { return w.Current().Credentials.Secret.Reveal() == "rotated" })
 
 	next, id := ring(t)
 	f.putSecrets("rotated", next)
@@ -236,7 +236,7 @@ func TestChangesArePublished(t *testing.T) {
 
 	f.policy.swap(map[string]string{"policy.yaml": strings.Replace(minimal, "{port: 3000}", "{port: 4000}", 1)})
 	eventually(t, "a changed policy is used", func() bool { return w.Current().ApplicationAddress == "localhost:4000" })
-	if first.ApplicationAddress != "localhost:3000" || first.Hash == w.Current().Hash || first.ClientSecret.Reveal() != "s3cret" {
+	if first.ApplicationAddress != "localhost:3000" || first.Hash == w.Current().Hash || first.Credentials.Secret.Reveal() != "s3cret" {
 		t.Error("a snapshot was changed after it was published")
 	}
 }
@@ -258,7 +258,7 @@ func TestABadChangeLeavesTheLastGoodOneInForce(t *testing.T) {
 		return w.Report().Err != nil && strings.Contains(w.Report().Err.Error(), "client secret")
 	})
 	f.secrets.swap(map[string]string{"other/client-secret": "late", "bff-operator-keys/keyring.json": f.ring})
-	eventually(t, "the secret is found once it is there", func() bool { return w.Current().ClientSecret.Reveal() == "late" && w.Report().Err == nil })
+	eventually(t, "the secret is found once it is there", func() bool { return w.Current().Credentials.Secret.Reveal() == "late" && w.Report().Err == nil })
 }
 
 func TestAChangeThatCannotBeAppliedIsNotPublished(t *testing.T) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,6 +29,11 @@ const (
 	maxBasePath  = 64
 	maxName      = 253
 	maxRouteName = 63
+	maxBundle    = 64 << 10
+	maxIndicator = 512
+	maxSkew      = 5 * time.Minute
+	maxGrace     = 24 * time.Hour
+	maxNetworks  = 32
 )
 
 // problems collects what is wrong with a policy.
@@ -57,9 +63,12 @@ func Validate(policy *v1alpha1.BFFPolicy) []error {
 	p.application(&spec.Application)
 	p.provider(&spec.Provider)
 	p.session(&spec.Session)
+	p.login(&spec.Login)
+	p.logout(&spec.Logout)
+	p.networks("spec.trustedProxies", spec.TrustedProxies)
 	p.check(len(spec.Endpoints.BasePath) <= maxBasePath && basePath.MatchString(spec.Endpoints.BasePath), "spec.endpoints.basePath",
 		"must be one or more plain segments such as /bff: letters, digits, - and _, no slash at the end")
-	p.routes(spec.Routes, spec.Endpoints.BasePath)
+	p.routes(spec)
 	return p
 }
 
@@ -89,72 +98,42 @@ func (p *problems) application(a *v1alpha1.Application) {
 		"write Localhost or PodIP")
 }
 
-func (p *problems) provider(v *v1alpha1.Provider) {
-	const field = "spec.provider."
-	p.check(len(v.IssuerURL) <= maxIssuer && isAbsoluteURL(v.IssuerURL) && !strings.ContainsAny(v.IssuerURL, "?#@"), field+"issuerURL",
-		"must be an absolute URL without query, fragment or user, for example https://id.example.com")
-	p.check(!strings.HasPrefix(v.IssuerURL, "http://") || loopbackURL.MatchString(v.IssuerURL), field+"issuerURL",
-		"must use https; http is accepted only for localhost, *.localhost and loopback addresses")
-	p.check(v.ClientID != "" && len(v.ClientID) <= maxClientID, field+"clientID",
-		"write the client identifier registered at the provider")
-
-	method := v.ClientAuthentication.Method
-	p.check(method == v1alpha1.ClientSecretBasic || method == v1alpha1.ClientSecretPost, field+"clientAuthentication.method",
-		"write %s or %s, as registered at the provider", v1alpha1.ClientSecretBasic, v1alpha1.ClientSecretPost)
-	p.secretRef(field+"clientAuthentication.secretRef", v.ClientAuthentication.SecretRef)
-
-	p.check(slices.Contains(v.Scopes, "openid"), field+"scopes",
-		"must contain openid: without it the provider issues no ID token")
-	p.check(len(v.Scopes) <= maxScopes, field+"scopes", "must be at most %d", maxScopes)
-	for i, s := range v.Scopes {
-		p.check(len(s) <= maxScope && scope.MatchString(s), fmt.Sprintf(field+"scopes[%d]", i),
-			`must be 1 to %d printable characters without space, " and \`, maxScope)
-		p.check(!slices.Contains(v.Scopes[:i], s), fmt.Sprintf(field+"scopes[%d]", i), "stands there twice")
-	}
-	p.check(v.ConnectTo == "" || len(v.ConnectTo) <= maxAddress && connectTo.MatchString(v.ConnectTo), field+"connectTo",
-		"must be host:port, for example keycloak.id.svc:8443")
-}
-
-func (p *problems) session(s *v1alpha1.Session) {
-	const field = "spec.session."
-	p.duration(field+"idleTimeout", s.IdleTimeout.Duration)
-	p.duration(field+"lifetime", s.Lifetime.Duration)
-	p.check(s.IdleTimeout.Duration <= s.Lifetime.Duration, field+"idleTimeout", "must not be longer than lifetime")
-
-	if s.Store == nil {
-		p.check(false, field+"store", "name one: the operator fills in its own where a policy has none; in a file write store: {type: Memory}")
-		return
-	}
-	switch {
-	case s.Store.Type != v1alpha1.StoreMemory && s.Store.Type != v1alpha1.StoreRedis:
-		p.check(false, field+"store.type", "write Redis or Memory")
-	case (s.Store.Type == v1alpha1.StoreRedis) != (s.Store.Redis != nil):
-		p.check(false, field+"store.redis", "must be set when type is Redis, and only then")
-	case s.Store.Redis != nil:
-		p.redis(field+"store.redis.", s.Store.Redis)
-	}
-}
-
-func (p *problems) duration(field string, d time.Duration) {
-	p.check(d >= minDuration && d <= maxDuration, field, "must be a duration from 1m to 720h, for example 30m")
-}
-
-func (p *problems) redis(field string, r *v1alpha1.RedisStore) {
-	p.check(len(r.Address) <= maxAddress && storeAddress.MatchString(r.Address), field+"address",
-		"must be host:port, for example valkey.cache.svc:6379")
-	p.check(len(r.Username) <= maxName, field+"username", "must have at most %d characters", maxName)
-	if r.PasswordSecretRef != nil {
-		p.secretRef(field+"passwordSecretRef", *r.PasswordSecretRef)
-	}
-	p.check(r.TLS == v1alpha1.StoreTLSDisabled || r.TLS == v1alpha1.StoreTLSEnabled, field+"tls", "write Enabled or Disabled")
-}
-
 // secretRef matters most here: name and key become a path.
 func (p *problems) secretRef(field string, ref v1alpha1.SecretKeyReference) {
 	p.check(len(ref.Name) <= maxName && secretName.MatchString(ref.Name), field+".name",
 		"must be the name of a Secret: lower case letters, digits, - and .")
 	p.check(len(ref.Key) <= maxName && secretKey.MatchString(ref.Key) && ref.Key != "." && !strings.HasPrefix(ref.Key, ".."), field+".key",
 		"must be the name of an entry in the Secret's data, not a path")
+}
+
+// oneOf wants a value of an enumeration.
+func oneOf[T ~string](p *problems, field string, value T, values ...T) {
+	p.check(slices.Contains(values, value), field, "write one of %v", values)
+}
+
+// unique wants a set.
+func unique[T comparable](p *problems, field string, values []T) {
+	for i, v := range values {
+		p.check(!slices.Contains(values[:i], v), fmt.Sprintf("%s[%d]", field, i), "stands there twice")
+	}
+}
+
+// bundle wants certificates in PEM, or nothing.
+func (p *problems) bundle(field, pem string) {
+	p.check(len(pem) <= maxBundle, field, "must have at most %d characters", maxBundle)
+	if _, err := poolOf(pem); err != nil {
+		p.check(false, field, "%v: write one or more blocks of -----BEGIN CERTIFICATE-----", err)
+	}
+}
+
+// networks wants networks in CIDR notation.
+func (p *problems) networks(field string, networks []string) {
+	p.check(len(networks) <= maxNetworks, field, "must be at most %d", maxNetworks)
+	unique(p, field, networks)
+	for i, n := range networks {
+		_, err := netip.ParsePrefix(n)
+		p.check(err == nil, fmt.Sprintf("%s[%d]", field, i), "must be a network in CIDR notation, for example 10.0.0.0/8 or fd00::/8")
+	}
 }
 
 const lowerCase = "abcdefghijklmnopqrstuvwxyz"
@@ -174,6 +153,8 @@ var (
 	portName       = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?\z`)
 	secretName     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\z`)
 	secretKey      = regexp.MustCompile(`^[-._a-zA-Z0-9]+\z`)
+	parameterName  = regexp.MustCompile(`^[A-Za-z0-9._-]+\z`)
+	acrValue       = regexp.MustCompile(`^[\x21-\x7E]+\z`)
 	scope          = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+\z`)
 )
 

@@ -68,7 +68,7 @@ func setString(name string, field string, at func(*v1alpha1.BFFPolicySpec) *stri
 	return out
 }
 
-func mutations() []mutation {
+func mutations(t testing.TB) []mutation {
 	publicURL := func(s *v1alpha1.BFFPolicySpec) *string { return &s.PublicURL }
 	issuer := func(s *v1alpha1.BFFPolicySpec) *string { return &s.Provider.IssuerURL }
 	connect := func(s *v1alpha1.BFFPolicySpec) *string { return &s.Provider.ConnectTo }
@@ -147,11 +147,11 @@ func mutations() []mutation {
 		mutation{"token type", func(s *v1alpha1.BFFPolicySpec) { s.Routes[0].Token.Type = "Refresh" }, "spec.routes[0].token.type"},
 		mutation{"nothing", func(*v1alpha1.BFFPolicySpec) {}, ""},
 	)
-	return m
+	return append(m, clientMutations(t)...)
 }
 
 func TestValidateNamesTheField(t *testing.T) {
-	for _, m := range mutations() {
+	for _, m := range mutations(t) {
 		p := policy(t)
 		m.mutate(&p.Spec)
 		problems := config.Validate(config.Defaulted(p))

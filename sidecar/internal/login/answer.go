@@ -1,6 +1,10 @@
 package login
 
-import "net/url"
+import (
+	"net/url"
+
+	"github.com/bff-operator/bff-operator/sidecar/internal/flow"
+)
 
 // answer is an authorization response (RFC 6749 sections 4.1.2 and 4.1.2.1).
 type answer struct {
@@ -9,7 +13,7 @@ type answer struct {
 	// failed says that the provider sent an error; code and failed exclude each
 	// other.
 	failed bool
-	denied bool // the error is access_denied
+	reason flow.Reason // of failed
 
 	hasISS bool
 	iss    string
@@ -18,46 +22,75 @@ type answer struct {
 // stateSize is the length of a state: 32 random bytes in base64url.
 const stateSize = 43
 
+// errorReasons are the errors that are told apart (RFC 6749 section 4.1.2.1,
+// OpenID Connect Core section 3.1.2.6, OpenID Connect Core Unmet Authentication
+// Requirements section 2).
+var errorReasons = map[string]flow.Reason{
+	"access_denied":                     flow.ReasonAccessDenied,
+	"login_required":                    ReasonLoginRequired,
+	"interaction_required":              flow.ReasonInteraction,
+	"consent_required":                  ReasonConsentRequired,
+	"account_selection_required":        ReasonAccountSelectionRequired,
+	"unmet_authentication_requirements": ReasonUnmetAuthentication,
+	"server_error":                      ReasonProviderFailed,
+	"temporarily_unavailable":           ReasonProviderFailed,
+}
+
+// needsUser says whether the provider has to ask the user something, which is
+// the usual answer to a silent login (OIDC-14).
+func (a answer) needsUser() bool {
+	switch a.reason {
+	case ReasonLoginRequired, flow.ReasonInteraction, ReasonConsentRequired, ReasonAccountSelectionRequired:
+		return true
+	}
+	return false
+}
+
 // parseAnswer reads an authorization response. With a reason, only state may be
 // used, to find out which transaction is over. Parameters it does not know are
 // ignored, whatever they are (OA-04); none it knows may stand there twice
 // (OA-03).
-func parseAnswer(rawQuery string) (answer, Reason) {
-	query, err := url.ParseQuery(rawQuery)
+func parseAnswer(encoded string) (answer, flow.Reason) {
+	parameters, err := url.ParseQuery(encoded)
 	if err != nil {
-		return answer{}, ReasonParameters
+		return answer{}, flow.ReasonParameters
 	}
 	var a answer
-	if states := query["state"]; len(states) == 1 && isToken(states[0], stateSize) {
+	if states := parameters["state"]; len(states) == 1 && isToken(states[0], stateSize) {
 		a.state = states[0]
 	}
 	for _, name := range []string{"state", "code", "iss", "error", "error_description", "error_uri"} {
-		if len(query[name]) > 1 {
-			return a, ReasonParameters
+		if len(parameters[name]) > 1 {
+			return a, flow.ReasonParameters
 		}
 	}
 	// Tokens never come this way (SEC-11).
-	if query.Has("access_token") || query.Has("id_token") || query.Has("code") && query.Has("error") {
-		return a, ReasonParameters
+	if parameters.Has("access_token") || parameters.Has("id_token") || parameters.Has("code") && parameters.Has("error") {
+		return a, flow.ReasonParameters
 	}
-	if query.Get("state") == "" {
-		return a, ReasonStateMissing
+	if parameters.Get("state") == "" {
+		return a, flow.ReasonStateMissing
 	}
-	a.code = query.Get("code")
-	a.failed, a.denied = query.Has("error"), query.Get("error") == "access_denied"
-	a.hasISS, a.iss = query.Has("iss"), query.Get("iss")
+	a.code = parameters.Get("code")
+	if a.failed = parameters.Has("error"); a.failed {
+		a.reason = flow.ReasonProviderError
+		if reason, ok := errorReasons[parameters.Get("error")]; ok {
+			a.reason = reason
+		}
+	}
+	a.hasISS, a.iss = parameters.Has("iss"), parameters.Get("iss")
 	return a, ""
 }
 
 // checkISS applies RFC 9207 section 2.4: a wrong issuer is never accepted, and
 // none only if the provider does not promise one. One that was not promised is
 // accepted when it is right (ISS-06).
-func checkISS(a answer, issuer string, promised bool) Reason {
+func checkISS(a answer, issuer string, promised bool) flow.Reason {
 	switch {
 	case a.hasISS && a.iss != issuer:
-		return ReasonISSMismatch
+		return flow.ReasonISSMismatch
 	case !a.hasISS && promised:
-		return ReasonISSMissing
+		return flow.ReasonISSMissing
 	}
 	return ""
 }

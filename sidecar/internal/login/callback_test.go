@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bff-operator/bff-operator/sidecar/internal/flow"
 	"github.com/bff-operator/bff-operator/sidecar/internal/login"
 	"github.com/bff-operator/bff-operator/sidecar/internal/provider/providertest"
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
@@ -30,50 +31,54 @@ func change(t *testing.T, callback string, edit func(url.Values)) string {
 func TestCallbackRefuses(t *testing.T) {
 	for name, row := range map[string]struct {
 		edit   func(url.Values)
-		reason login.Reason
+		reason flow.Reason
 		keeps  bool // the transaction, which is not meant
 	}{
-		"no state":                {func(q url.Values) { q.Del("state") }, login.ReasonStateMissing, true},
-		"empty state":             {func(q url.Values) { q.Set("state", "") }, login.ReasonStateMissing, true},
-		"SEC-06 another state":    {func(q url.Values) { q.Set("state", strings.Repeat("A", 43)) }, login.ReasonTransactionMissing, true},
-		"state that is none":      {func(q url.Values) { q.Set("state", "x") }, login.ReasonTransactionMissing, true},
-		"OA-03 two states":        {func(q url.Values) { q.Add("state", q.Get("state")) }, login.ReasonParameters, true},
-		"OA-03 two codes":         {func(q url.Values) { q.Add("code", "x") }, login.ReasonParameters, false},
-		"OA-03 two issuers":       {func(q url.Values) { q.Add("iss", q.Get("iss")) }, login.ReasonParameters, false},
-		"code and error":          {func(q url.Values) { q.Set("error", "access_denied") }, login.ReasonParameters, false},
-		"SEC-11 token in the URL": {func(q url.Values) { q.Set("access_token", "x") }, login.ReasonParameters, false},
-		"no code":                 {func(q url.Values) { q.Del("code") }, login.ReasonCodeMissing, false},
-		"ISS-02 another issuer":   {func(q url.Values) { q.Set("iss", "https://evil.example") }, login.ReasonISSMismatch, false},
-		"ISS-05 no issuer":        {func(q url.Values) { q.Del("iss") }, login.ReasonISSMissing, false},
+		"no state":                {func(q url.Values) { q.Del("state") }, flow.ReasonStateMissing, true},
+		"empty state":             {func(q url.Values) { q.Set("state", "") }, flow.ReasonStateMissing, true},
+		"SEC-06 another state":    {func(q url.Values) { q.Set("state", strings.Repeat("A", 43)) }, flow.ReasonTransactionMissing, true},
+		"state that is none":      {func(q url.Values) { q.Set("state", "x") }, flow.ReasonTransactionMissing, true},
+		"OA-03 two states":        {func(q url.Values) { q.Add("state", q.Get("state")) }, flow.ReasonParameters, true},
+		"OA-03 two codes":         {func(q url.Values) { q.Add("code", "x") }, flow.ReasonParameters, false},
+		"OA-03 two issuers":       {func(q url.Values) { q.Add("iss", q.Get("iss")) }, flow.ReasonParameters, false},
+		"code and error":          {func(q url.Values) { q.Set("error", "access_denied") }, flow.ReasonParameters, false},
+		"SEC-11 token in the URL": {func(q url.Values) { q.Set("access_token", "x") }, flow.ReasonParameters, false},
+		"no code":                 {func(q url.Values) { q.Del("code") }, flow.ReasonCodeMissing, false},
+		"ISS-02 another issuer":   {func(q url.Values) { q.Set("iss", "https://evil.example") }, flow.ReasonISSMismatch, false},
+		"ISS-05 no issuer":        {func(q url.Values) { q.Del("iss") }, flow.ReasonISSMissing, false},
 		"ISS-03 error of another issuer": {func(q url.Values) {
 			q.Del("code")
 			q.Set("error", "access_denied")
 			q.Set("iss", "https://evil.example")
-		}, login.ReasonISSMismatch, false},
+		}, flow.ReasonISSMismatch, false},
 		"OA-16 denied": {func(q url.Values) {
 			q.Del("code")
 			q.Set("error", "access_denied")
 			q.Set("error_description", "<script>MARKER</script>")
-		}, login.ReasonAccessDenied, false},
-		"OIDC-14 login required": {func(q url.Values) {
+		}, flow.ReasonAccessDenied, false},
+		"login required, though it was not silent": {func(q url.Values) {
 			q.Del("code")
 			q.Set("error", "login_required")
 			q.Set("error_description", "MARKER")
-		}, login.ReasonProviderError, false},
+		}, login.ReasonLoginRequired, false},
+		"STEP-05 unmet": {func(q url.Values) {
+			q.Del("code")
+			q.Set("error", "unmet_authentication_requirements")
+		}, login.ReasonUnmetAuthentication, false},
 		"an error nobody knows": {func(q url.Values) {
 			q.Del("code")
 			q.Set("error", "MARKER")
-		}, login.ReasonProviderError, false},
+		}, flow.ReasonProviderError, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, server := scripted(t, providertest.Behaviour{})
+			w, server := scripted(t, setup{})
 			b := w.browser()
 			callback := change(t, b.throughScripted(b.begin("/orders")), row.edit)
 			answer := b.navigate(callback, crossSite)
 			if body := bodyOf(answer); answer.StatusCode != http.StatusBadRequest || !strings.Contains(body, `href="/bff/login`) {
 				t.Errorf("%s %s", answer.Status, body)
 			}
-			w.wantFinished(login.FlowCallback, row.reason)
+			w.wantFinished(flow.Callback, row.reason)
 			if b.sessionCookie() != "" || len(server.Requests()) != 0 {
 				t.Errorf("session cookie %q, %d token requests", b.sessionCookie(), len(server.Requests()))
 			}
@@ -87,13 +92,13 @@ func TestCallbackRefuses(t *testing.T) {
 
 // SEC-03: a callback opened in another browser, which did not begin the login.
 func TestCallbackInAnotherBrowser(t *testing.T) {
-	w, server := scripted(t, providertest.Behaviour{})
+	w, server := scripted(t, setup{})
 	attacker, victim := w.browser(), w.browser()
 	callback := attacker.throughScripted(attacker.begin("/"))
 	if answer := victim.navigate(callback, crossSite); answer.StatusCode != http.StatusBadRequest {
 		t.Errorf("%s", answer.Status)
 	}
-	w.wantFinished(login.FlowCallback, login.ReasonTransactionMissing)
+	w.wantFinished(flow.Callback, flow.ReasonTransactionMissing)
 	// Nor with a pending login of its own, put under the name that is looked for.
 	victim.begin("/")
 	var own *http.Cookie
@@ -106,7 +111,7 @@ func TestCallbackInAnotherBrowser(t *testing.T) {
 	if answer := victim.navigate(callback, crossSite); answer.StatusCode != http.StatusBadRequest {
 		t.Errorf("%s", answer.Status)
 	}
-	w.wantFinished(login.FlowCallback, login.ReasonTransactionInvalid)
+	w.wantFinished(flow.Callback, flow.ReasonTransactionInvalid)
 	if victim.sessionCookie() != "" || len(server.Requests()) != 0 {
 		t.Error("the code was used")
 	}
@@ -114,18 +119,18 @@ func TestCallbackInAnotherBrowser(t *testing.T) {
 
 // SEC-07: a code of another transaction, with a state that is good.
 func TestCodeInjection(t *testing.T) {
-	w, _ := scripted(t, providertest.Behaviour{})
+	w, _ := scripted(t, setup{})
 	attacker, victim := w.browser(), w.browser()
 	stolen, _ := url.Parse(attacker.throughScripted(attacker.begin("/")))
 	callback := change(t, victim.throughScripted(victim.begin("/")), func(q url.Values) { q.Set("code", stolen.Query().Get("code")) })
 	if answer := victim.navigate(callback, crossSite); answer.StatusCode != http.StatusBadRequest || victim.sessionCookie() != "" {
 		t.Errorf("%s, cookie %q", answer.Status, victim.sessionCookie())
 	}
-	w.wantFinished(login.FlowCallback, "grant_refused")
+	w.wantFinished(flow.Callback, "grant_refused")
 }
 
 func TestCallbackTooLate(t *testing.T) {
-	w, server := scripted(t, providertest.Behaviour{})
+	w, server := scripted(t, setup{})
 	b := w.browser()
 	callback := b.throughScripted(b.begin("/orders"))
 	w.advance(10 * time.Minute)
@@ -133,7 +138,7 @@ func TestCallbackTooLate(t *testing.T) {
 	if body := bodyOf(answer); answer.StatusCode != http.StatusBadRequest || !strings.Contains(body, `href="/bff/login?returnTo=%2Forders"`) {
 		t.Errorf("%s %s", answer.Status, body)
 	}
-	w.wantFinished(login.FlowCallback, login.ReasonTransactionExpired)
+	w.wantFinished(flow.Callback, flow.ReasonTransactionExpired)
 	if len(server.Requests()) != 0 || b.transactions() != 0 {
 		t.Error("the code was used, or the transaction is still there")
 	}
@@ -141,7 +146,7 @@ func TestCallbackTooLate(t *testing.T) {
 
 // FM-05: a callback in a frame or by script uses nothing up.
 func TestCallbackIsForNavigations(t *testing.T) {
-	w, server := scripted(t, providertest.Behaviour{})
+	w, server := scripted(t, setup{})
 	b := w.browser()
 	callback := b.throughScripted(b.begin("/"))
 	for _, header := range []http.Header{
@@ -179,7 +184,7 @@ func TestCallbackWithMisbehavingProvider(t *testing.T) {
 	for name, row := range map[string]struct {
 		b      providertest.Behaviour
 		status int
-		reason login.Reason
+		reason flow.Reason
 	}{
 		"SEC-10 nonce":      {providertest.Behaviour{Claims: func(c map[string]any) { c["nonce"] = "MARKER" }}, 400, "nonce_mismatch"},
 		"IDT-03 audience":   {providertest.Behaviour{Claims: func(c map[string]any) { c["aud"] = "MARKER" }}, 400, "id_token_audience_mismatch"},
@@ -189,10 +194,10 @@ func TestCallbackWithMisbehavingProvider(t *testing.T) {
 		"client refused":    {fail(401, "invalid_client"), 400, "client_refused"},
 		"overloaded":        {fail(429, "slow_down"), 503, "provider_status"},
 		"out of order":      {fail(500, "server_error"), 503, "provider_status"},
-		"session too large": {providertest.Behaviour{Response: func(r map[string]any) { r["refresh_token"] = strings.Repeat("MARKER", 30000) }}, 500, login.ReasonSessionTooLarge},
+		"session too large": {providertest.Behaviour{Response: func(r map[string]any) { r["refresh_token"] = strings.Repeat("MARKER", 30000) }}, 500, flow.ReasonSessionTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, server := scripted(t, providertest.Behaviour{})
+			w, server := scripted(t, setup{})
 			b := w.browser()
 			callback := b.throughScripted(b.begin("/orders"))
 			server.Behave(row.b)
@@ -204,9 +209,12 @@ func TestCallbackWithMisbehavingProvider(t *testing.T) {
 			if (answer.Header.Get("Retry-After") != "") != (row.status == http.StatusServiceUnavailable) {
 				t.Errorf("Retry-After %q", answer.Header.Get("Retry-After"))
 			}
-			w.wantFinished(login.FlowCallback, row.reason)
+			w.wantFinished(flow.Callback, row.reason)
 			if b.sessionCookie() != "" || b.transactions() != 0 {
 				t.Errorf("cookies left: %v", b.cookies)
+			}
+			if discarded := w.discards() == 1; discarded != (row.reason == flow.ReasonSessionTooLarge) {
+				t.Errorf("tokens that no session holds were discarded: %t", discarded)
 			}
 			if !strings.Contains(w.log.String(), string(row.reason)) {
 				t.Error("the log does not say why")
@@ -218,7 +226,7 @@ func TestCallbackWithMisbehavingProvider(t *testing.T) {
 
 // The store is away: nobody is logged in, and nothing that is there is lost.
 func TestCallbackWithoutStore(t *testing.T) {
-	w, _ := scripted(t, providertest.Behaviour{})
+	w, _ := scripted(t, setup{})
 	b := w.browser()
 	b.logIn("/")
 	cookie := b.sessionCookie()
@@ -227,8 +235,11 @@ func TestCallbackWithoutStore(t *testing.T) {
 	if answer := b.navigate(callback, crossSite); answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
 		t.Errorf("%s", answer.Status)
 	}
-	w.wantFinished(login.FlowCallback, login.ReasonStoreUnavailable)
+	w.wantFinished(flow.Callback, flow.ReasonStoreUnavailable)
 	w.outage.fail(nil)
+	if w.discards() != 0 {
+		t.Error("the grant was given up, and with it perhaps that of the session that is there")
+	}
 	if b.sessionCookie() != cookie || !b.session().Authenticated {
 		t.Error("the session that was there is gone")
 	}

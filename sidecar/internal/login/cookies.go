@@ -34,17 +34,25 @@ func transactionCookieName(state string) string {
 	return TransactionCookiePrefix + base64.RawURLEncoding.EncodeToString(sum[:transactionIDSize])
 }
 
-// transactionCookie is Lax and not Strict: it has to come along when the
-// provider, which is another site, sends the browser back (COOK-07).
-func transactionCookie(name, value string) *http.Cookie {
+// sameSite of a transaction's cookie is not Strict: it has to come along when
+// the provider, which is another site, sends the browser back. A form that is
+// posted there gets no Lax cookie either (COOK-07).
+func sameSite(formPost bool) http.SameSite {
+	if formPost {
+		return http.SameSiteNoneMode
+	}
+	return http.SameSiteLaxMode
+}
+
+func (h *Handler) transactionCookie(name, value string) *http.Cookie {
 	return &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: int(transactionLifetime / time.Second),
-		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: true, HttpOnly: true, SameSite: sameSite(h.formPost),
 	}
 }
 
-func expiredTransactionCookie(name string) *http.Cookie {
-	cookie := transactionCookie(name, "")
+func (h *Handler) expiredTransactionCookie(name string) *http.Cookie {
+	cookie := h.transactionCookie(name, "")
 	cookie.MaxAge = -1
 	return cookie
 }

@@ -4,32 +4,34 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/bff-operator/bff-operator/api/keyring"
-	"github.com/bff-operator/bff-operator/sidecar/internal/problem"
+	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/dpop"
+	"github.com/bff-operator/bff-operator/sidecar/internal/flow"
 	"github.com/bff-operator/bff-operator/sidecar/internal/provider"
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
+	"github.com/bff-operator/bff-operator/sidecar/internal/token"
 )
 
 // Provider is what a login needs of the identity provider. *provider.Client is
 // one.
 type Provider interface {
 	Issuer() string
+	Advertised(context.Context) (provider.Advertised, error)
+	NewKey(context.Context) (*dpop.Key, error)
 	AuthorizationURL(context.Context, provider.AuthorizationRequest) (string, error)
-	SendsIssuer(context.Context) (bool, error)
-	Exchange(ctx context.Context, code, codeVerifier, nonce string) (*provider.Login, error)
-	Revoke(ctx context.Context, refreshToken string) error
-	EndSessionURL(ctx context.Context, postLogoutRedirect string) (string, bool)
+	Exchange(context.Context, provider.ExchangeRequest) (*provider.Login, error)
 }
 
 // Sessions is what a login needs of the sessions. *session.Sessions is one.
 type Sessions interface {
 	Create(context.Context, session.Session) (cookieValue string, err error)
 	Find(ctx context.Context, cookieValue string) (*session.Session, error)
-	End(context.Context, *session.Session) error
+	End(context.Context, *session.Session, session.EndReason) error
 }
 
 // Options make a Handler. Fields without a default are required.
@@ -43,33 +45,60 @@ type Options struct {
 	// BasePath is the path the endpoints live below, such as /bff.
 	BasePath string
 
+	// Login is the policy's section about logins. Default: nothing is passed on and
+	// nothing is demanded.
+	Login v1alpha1.Login
+	// ResponseMode is how the provider sends browsers back. Default: query.
+	ResponseMode v1alpha1.ResponseMode
+	// Claims are the claims a page may see. Default: the standard ones about a
+	// person (OpenID Connect Core section 5.1), without address and phone.
+	Claims []string
+	// Network is the client network of a request that sessions are bound to.
+	// Default: they are not.
+	Network func(*http.Request) netip.Prefix
+	// Discard is told of tokens that were issued and that no session holds: the
+	// provider should revoke them. It must not block. Default: they expire.
+	Discard func(context.Context, token.Set)
+
 	// Clock tells the time. Default: time.Now.
 	Clock func() time.Time
 	// Logger is told why something failed. Default: nothing is logged.
 	Logger *slog.Logger
 	// Observer counts how flows end. Default: nobody does.
-	Observer Observer
+	Observer flow.Observer
 }
 
-// Handler serves the endpoints Login, Callback, Session and Logout. It trusts
-// that who calls Session and Logout has checked that the request comes from this
-// origin (RFC 10017 section 6.1.3.3). It is safe for concurrent use.
+// Handler serves the endpoints Login, Callback and Session. It trusts that who
+// calls Session has checked that the request comes from this origin (RFC 10017
+// section 6.1.3.3). It is safe for concurrent use.
 type Handler struct {
 	provider Provider
 	sessions Sessions
 	sealer   sealer
-	home     string // where a browser goes when there is nowhere else
+	origin   string
 	basePath string
+	policy   v1alpha1.Login
+	formPost bool
+	claims   []string
+	network  func(*http.Request) netip.Prefix
+	discard  func(context.Context, token.Set)
 	clock    func() time.Time
 	logger   *slog.Logger
-	observer Observer
-
-	revocations chan struct{} // one element for each that is under way
-	background  sync.WaitGroup
+	observer flow.Observer
+	refuser  flow.Refuser
 }
 
 // New makes a Handler.
 func New(o Options) *Handler {
+	if len(o.Claims) == 0 {
+		o.Claims = standardClaims
+	}
+	if o.Network == nil {
+		o.Network = func(*http.Request) netip.Prefix { return netip.Prefix{} }
+	}
+	if o.Discard == nil {
+		o.Discard = func(context.Context, token.Set) {}
+	}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -77,96 +106,40 @@ func New(o Options) *Handler {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Observer == nil {
-		o.Observer = nobody{}
+		o.Observer = flow.Nobody{}
 	}
 	origin := o.PublicURL.Scheme + "://" + o.PublicURL.Host
 	return &Handler{
-		provider:    o.Provider,
-		sessions:    o.Sessions,
-		sealer:      sealer{ring: o.Ring, origin: origin, issuer: o.Provider.Issuer()},
-		home:        origin + "/",
-		basePath:    o.BasePath,
-		clock:       o.Clock,
-		logger:      o.Logger,
-		observer:    o.Observer,
-		revocations: make(chan struct{}, maxRevocations),
+		provider: o.Provider,
+		sessions: o.Sessions,
+		sealer:   sealer{ring: o.Ring, origin: origin, issuer: o.Provider.Issuer()},
+		origin:   origin,
+		basePath: o.BasePath,
+		policy:   o.Login,
+		formPost: o.ResponseMode == v1alpha1.ResponseModeFormPost,
+		claims:   o.Claims,
+		network:  o.Network,
+		discard:  o.Discard,
+		clock:    o.Clock,
+		logger:   o.Logger,
+		observer: o.Observer,
+		refuser:  flow.Refuser{Logger: o.Logger, Observer: o.Observer},
 	}
 }
 
-// Shutdown waits for what goes on after the answers were sent: revocations. It
-// returns ctx's error if that ends first.
-func (h *Handler) Shutdown(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		h.background.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// loginURL is where a login starts with the given parameters.
+func (h *Handler) loginURL(parameters url.Values) string {
+	if len(parameters) == 0 {
+		return h.basePath + "/login"
 	}
+	return h.basePath + "/login?" + parameters.Encode()
 }
 
-// refusal is how a flow ends that does not succeed.
-type refusal struct {
-	flow   Flow
-	reason Reason
-	err    error // for the log; nil if the reason says it all
-
-	kind   problem.Kind
-	detail string // a sentence or two for a person, about what to do
-	// again is where a person can try again, "" if that makes no sense.
-	again string
-}
-
-// refuse answers a person with a page and a script with a problem, and tells log
-// and observer why.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, f refusal) {
-	level := slog.LevelInfo // the browser's doing, which happens
-	if f.kind.Status() >= 500 || f.err != nil {
-		level = slog.LevelWarn
-	}
-	attributes := []slog.Attr{
-		slog.String("flow", string(f.flow)), slog.String("reason", string(f.reason)),
-		slog.String("requestID", problem.RequestID(r.Context())),
-	}
-	if f.err != nil {
-		attributes = append(attributes, slog.Any("error", f.err))
-	}
-	h.logger.LogAttrs(r.Context(), level, "login flow refused", attributes...)
-	h.observer.Finished(f.flow, f.reason)
-
-	w.Header().Add("Vary", "Sec-Fetch-Mode, Accept, X-CSRF") // what the choice depends on
-	if wantsPage(r.Header) {
-		writeErrorPage(w, r, f)
-		return
-	}
-	f.kind.Write(w, r, f.detail)
-}
-
-// loginURL is where a login starts that returns to a path ReturnTo has accepted.
-func (h *Handler) loginURL(returnTo string) string {
-	login := h.basePath + "/login"
+// returning are the parameters of a login that returns to a path ReturnTo has
+// accepted.
+func returning(returnTo string) url.Values {
 	if returnTo == "/" || returnTo == "" {
-		return login
+		return nil
 	}
-	return login + "?" + url.Values{"returnTo": {returnTo}}.Encode()
-}
-
-// unavailable is a refusal because of the provider or the store.
-func unavailable(flow Flow, err error, again string) refusal {
-	f := refusal{flow: flow, reason: reasonOf(err), err: err, again: again}
-	switch f.reason {
-	case ReasonStoreUnavailable:
-		f.kind, f.detail = problem.StoreUnavailable, "Sessions cannot be reached right now. Try again in a moment."
-	case ReasonSessionUnreadable, ReasonKeyRing:
-		f.kind, f.detail = problem.SessionUnreadable, "The session cannot be read right now. Try again in a moment."
-	case ReasonSessionTooLarge, ReasonInternal:
-		f.kind, f.detail = problem.Internal, "Something went wrong on our side."
-	default:
-		f.kind, f.detail = problem.ProviderUnavailable, "The identity provider cannot be reached right now. Try again in a moment."
-	}
-	return f
+	return url.Values{"returnTo": {returnTo}}
 }

@@ -10,10 +10,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/bff-operator/bff-operator/api/keyring"
+	"github.com/bff-operator/bff-operator/sidecar/internal/flow"
 )
 
 // transactionLifetime is how long a login may take, from leaving for the
@@ -21,7 +24,7 @@ import (
 const transactionLifetime = 10 * time.Minute
 
 // transaction is a login in progress. Each has its own state, nonce and code
-// verifier (RFC 9700 section 2.1.1).
+// verifier (RFC 9700 section 2.1.1), and with DPoP its own key.
 type transaction struct {
 	State    string `json:"s"`
 	Nonce    string `json:"n"`
@@ -29,14 +32,60 @@ type transaction struct {
 	ReturnTo string `json:"r"`
 	// Created is in Unix seconds.
 	Created int64 `json:"c"`
+	// Key is the private key that the tokens will be bound to (RFC 9449), if the
+	// request named it, as package dpop writes it.
+	Key []byte `json:"k,omitempty"`
+	// ACRValues and MaxAge, in seconds, are what the page asked for. The answer has
+	// to fulfil them, beside what the policy demands by then.
+	ACRValues []string `json:"a,omitempty"`
+	MaxAge    *int64   `json:"m,omitempty"`
+	// Silent says that the provider was to ask the user nothing (prompt=none).
+	Silent bool `json:"q,omitempty"`
+	// Chain is the login's place among logins that follow each other at once.
+	Chain int `json:"l,omitempty"`
 	// Previous is the value of the session cookie the login began with, or "". The
 	// session ends when the login succeeds. It has to be remembered, since a
 	// SameSite=Strict cookie does not come along from the provider.
 	Previous string `json:"p,omitempty"`
+	// User stands for the user of a session that is stepped up, and for nobody when
+	// it is not a step-up.
+	User []byte `json:"u,omitempty"`
 }
 
 func (t transaction) expired(now time.Time) bool {
 	return now.Sub(time.Unix(t.Created, 0)) >= transactionLifetime
+}
+
+// again are the parameters to start the login once more with: a step-up that
+// failed must not come back as less than that.
+func (t transaction) again() url.Values {
+	parameters := returning(t.ReturnTo)
+	if parameters == nil {
+		parameters = url.Values{}
+	}
+	if len(t.ACRValues) > 0 {
+		parameters.Set("acr_values", strings.Join(t.ACRValues, " "))
+	}
+	if t.MaxAge != nil {
+		parameters.Set("max_age", strconv.FormatInt(*t.MaxAge, 10))
+	}
+	return parameters
+}
+
+// userSize is how much of a user's hash is kept.
+const userSize = 16
+
+// userOf stands for a user. The issuer cannot hold a line break, so no two users
+// are spelt alike.
+func userOf(issuer, subject string) []byte {
+	sum := sha256.Sum256([]byte(issuer + "\n" + subject))
+	return sum[:userSize]
+}
+
+// isAnother says whether the login of a user cannot step up the session it began
+// with, because that is somebody else's.
+func (t transaction) isAnother(user []byte) bool {
+	return len(t.User) > 0 && !bytes.Equal(t.User, user)
 }
 
 // sealer keeps transactions secret and whole while the browser has them. What
@@ -54,18 +103,15 @@ type sealer struct {
 
 // sealInfo makes the key different from every other one derived from the ring
 // (RFC 5869 section 3.2).
-const sealInfo = "bff-operator.io/login-transaction/v1"
+const sealInfo = "bff-operator.io/login-transaction/v2"
 
-var (
-	errNoKeyRing = errors.New("there is no key ring")
-	errNotSealed = errors.New("not a transaction that was sealed here")
-)
+var errNotSealed = errors.New("not a transaction that was sealed here")
 
 // seal returns the value of the cookie called name.
 func (s sealer) seal(name string, t transaction) (string, error) {
 	ring := s.ring()
 	if ring == nil {
-		return "", errNoKeyRing
+		return "", flow.ErrNoKeyRing
 	}
 	var plain bytes.Buffer
 	encoder := json.NewEncoder(&plain)
@@ -81,11 +127,11 @@ func (s sealer) seal(name string, t transaction) (string, error) {
 	return key.ID + "." + base64.RawURLEncoding.EncodeToString(aead.Seal(nil, nil, plain.Bytes(), s.bound(name))), nil
 }
 
-// open reverses seal. It returns errNoKeyRing or errNotSealed.
+// open reverses seal. It returns flow.ErrNoKeyRing or errNotSealed.
 func (s sealer) open(name, value string) (transaction, error) {
 	ring := s.ring()
 	if ring == nil {
-		return transaction{}, errNoKeyRing
+		return transaction{}, flow.ErrNoKeyRing
 	}
 	id, encoded, _ := strings.Cut(value, ".")
 	key, ok := ring.Key(id)

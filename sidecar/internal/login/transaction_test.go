@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -30,7 +31,11 @@ func newSealer(t testing.TB) sealer {
 }
 
 func newTransaction() transaction {
-	return transaction{State: random(), Nonce: random(), Verifier: random(), ReturnTo: "/orders?page=2", Created: noon.Unix(), Previous: random()}
+	age := int64(300)
+	return transaction{
+		State: random(), Nonce: random(), Verifier: random(), ReturnTo: "/orders?page=2", Created: noon.Unix(), Previous: random(),
+		Key: []byte("a private key"), ACRValues: []string{"gold", "silver"}, MaxAge: &age, Silent: true, Chain: 2, User: userOf("https://id.example.com", "alice"),
+	}
 }
 
 func TestSealedTransactionOpens(t *testing.T) {
@@ -40,10 +45,10 @@ func TestSealedTransactionOpens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.open(name, value); got != want || err != nil {
+	if got, err := s.open(name, value); !reflect.DeepEqual(got, want) || err != nil {
 		t.Errorf("opened %+v, %v", got, err)
 	}
-	for _, part := range []string{want.State, want.Nonce, want.Verifier, want.Previous, "orders"} {
+	for _, part := range []string{want.State, want.Nonce, want.Verifier, want.Previous, "orders", "gold", "alice"} {
 		if strings.Contains(name+value, part) {
 			t.Error("the cookie shows what is in it")
 		}
@@ -83,7 +88,7 @@ func TestSealedTransactionIsBound(t *testing.T) {
 		"nothing":   func() (transaction, error) { return s.open(name, "") },
 		"truncated": func() (transaction, error) { return s.open(name, value[:len(value)-8]) },
 	} {
-		if got, err := open(); err == nil || got != (transaction{}) {
+		if got, err := open(); err == nil || !reflect.DeepEqual(got, transaction{}) {
 			t.Errorf("with another %s it opens: %v", what, err)
 		}
 	}
@@ -107,12 +112,15 @@ func TestLongestTransactionFitsIntoACookie(t *testing.T) {
 		t.Fatal(err)
 	}
 	tx.ReturnTo = returnTo
+	tx.Key = make([]byte, 100)
+	tx.ACRValues = strings.Split(strings.Repeat("a ", maxListed-1)+strings.Repeat("a", maxACRValues-2*(maxListed-1)), " ")
+	*tx.MaxAge = maxAgeSeconds
 	name := transactionCookieName(tx.State)
 	value, err := s.seal(name, tx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.open(name, value); got != tx || err != nil {
+	if got, err := s.open(name, value); !reflect.DeepEqual(got, tx) || err != nil {
 		t.Errorf("it does not open: %v", err)
 	}
 	longestKeyID := 32 - len(s.ring().Primary().ID)
@@ -192,21 +200,50 @@ func FuzzOpen(f *testing.F) {
 	f.Add(name, value)
 	f.Add("", ".")
 	f.Fuzz(func(t *testing.T, name, value string) {
-		if got, err := s.open(name, value); err == nil && got != tx {
+		if got, err := s.open(name, value); err == nil && !reflect.DeepEqual(got, tx) {
 			t.Errorf("opened %+v", got)
 		}
 	})
 }
 
+func TestStepUpIsOfOneUser(t *testing.T) {
+	alice := userOf("https://id.example.com", "alice")
+	for name, row := range map[string]struct {
+		t       transaction
+		user    []byte
+		another bool
+	}{
+		"no step-up":             {transaction{}, alice, false},
+		"the same user":          {transaction{User: alice}, alice, false},
+		"STEP-08 another user":   {transaction{User: alice}, userOf("https://id.example.com", "bob"), true},
+		"STEP-08 another issuer": {transaction{User: alice}, userOf("https://id2.example.com", "alice"), true},
+	} {
+		if got := row.t.isAnother(row.user); got != row.another {
+			t.Errorf("%s: another user: %t", name, got)
+		}
+	}
+}
+
 // BFF-45: of an ID token a page sees what is on the list, and nothing by
 // accident.
 func TestShownClaims(t *testing.T) {
-	got := shownClaims(map[string]any{
+	all := map[string]any{
 		"sub": "alice", "name": "Alice", "email_verified": true, "updated_at": float64(7),
 		"nonce": "n", "at_hash": "h", "sid": "s", "groups": []any{"admins"}, "aud": "shop", "exp": float64(1),
-		"picture": "data:image/png;base64," + strings.Repeat("A", maxClaim), "locale": map[string]any{"a": 1}, "Email": "x",
-	})
-	if want := "map[email_verified:true name:Alice sub:alice updated_at:7]"; fmt.Sprint(got) != want {
-		t.Errorf("shown: %v, want %s", got, want)
+		"picture": "data:image/png;base64," + strings.Repeat("A", maxClaim), "address": map[string]any{"country": "CH"}, "Email": "x",
+	}
+	for name, row := range map[string]struct {
+		list           []string
+		want, tooLarge string
+	}{
+		"the standard ones":    {standardClaims, "map[email_verified:true name:Alice sub:alice updated_at:7]", "[picture]"},
+		"those a policy names": {[]string{"groups", "address", "missing"}, "map[address:map[country:CH] groups:[admins]]", "[]"},
+		"none":                 {[]string{}, "map[]", "[]"},
+		"names are case-exact": {[]string{"email", "SUB"}, "map[]", "[]"},
+	} {
+		got, tooLarge := shownClaims(all, row.list)
+		if fmt.Sprint(got) != row.want || fmt.Sprint(tooLarge) != row.tooLarge {
+			t.Errorf("%s: shown %v, too large %v", name, got, tooLarge)
+		}
 	}
 }

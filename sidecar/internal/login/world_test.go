@@ -7,8 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +16,8 @@ import (
 
 	"github.com/bff-operator/bff-operator/api/keyring"
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/clientauth"
+	"github.com/bff-operator/bff-operator/sidecar/internal/flow"
 	"github.com/bff-operator/bff-operator/sidecar/internal/login"
 	"github.com/bff-operator/bff-operator/sidecar/internal/problem"
 	"github.com/bff-operator/bff-operator/sidecar/internal/provider"
@@ -23,6 +25,7 @@ import (
 	"github.com/bff-operator/bff-operator/sidecar/internal/secret"
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
 	"github.com/bff-operator/bff-operator/sidecar/internal/store"
+	"github.com/bff-operator/bff-operator/sidecar/internal/token"
 )
 
 const publicURL = "https://shop.example.com"
@@ -36,10 +39,12 @@ type world struct {
 	sessions *session.Sessions
 	outage   *outage
 	log      *log
+	formPost bool
 
-	mu       sync.Mutex
-	ahead    time.Duration // how much the clock is ahead
-	finished []string      // "flow reason"
+	mu        sync.Mutex
+	ahead     time.Duration // how much the clock is ahead
+	finished  []string      // "flow reason"
+	discarded []token.Set
 }
 
 // log keeps what was logged and answered, to be searched for secrets.
@@ -93,20 +98,29 @@ func (o *outage) Find(ctx context.Context, value string) (*session.Session, erro
 	return o.Sessions.Find(ctx, value)
 }
 
-func (o *outage) End(ctx context.Context, s *session.Session) error {
+func (o *outage) End(ctx context.Context, s *session.Session, why session.EndReason) error {
 	if err := o.failure(); err != nil {
 		return err
 	}
-	return o.Sessions.End(ctx, s)
+	return o.Sessions.End(ctx, s, why)
 }
 
-func newWorld(t *testing.T, issuer, clientSecret string) *world {
+// setup is what a test needs to be different.
+type setup struct {
+	login        v1alpha1.Login
+	responseMode v1alpha1.ResponseMode
+	dpop         v1alpha1.DPoPMode
+	claims       []string
+	network      func(*http.Request) netip.Prefix
+}
+
+func newWorld(t *testing.T, issuer, clientSecret string, s setup) *world {
 	t.Helper()
 	ring, err := keyring.New(time.Now(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, log: &log{}}
+	w := &world{t: t, log: &log{}, formPost: s.responseMode == v1alpha1.ResponseModeFormPost}
 	logger := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	memory := store.NewMemory(w.now, 1000)
 	t.Cleanup(memory.Close)
@@ -119,30 +133,52 @@ func newWorld(t *testing.T, issuer, clientSecret string) *world {
 	})
 	w.outage = &outage{Sessions: w.sessions}
 	origin, _ := url.Parse(publicURL)
+	var maxAge *time.Duration
+	if s.login.MaxAge != nil {
+		maxAge = &s.login.MaxAge.Duration
+	}
 	w.handler = login.New(login.Options{
 		Provider: provider.New(provider.Config{
-			Issuer: issuer, ClientID: providertest.ClientID, Method: v1alpha1.ClientSecretBasic,
-			Secret:      func() secret.String { return secret.New(clientSecret) },
-			Scopes:      []string{"openid", "profile", "email", "offline_access"},
+			Provider: v1alpha1.Provider{
+				IssuerURL: issuer, ClientID: providertest.ClientID,
+				ClientAuthentication: v1alpha1.ClientAuthentication{Method: v1alpha1.ClientSecretBasic},
+				Scopes:               []string{"openid", "profile", "email", "offline_access"},
+				ResponseMode:         s.responseMode, DPoP: s.dpop,
+			},
+			Credentials: func() clientauth.Credentials { return clientauth.Credentials{Secret: secret.New(clientSecret)} },
+			ACRValues:   s.login.ACRValues, MaxAge: maxAge,
 			RedirectURL: publicURL + "/bff/callback", Logger: logger, Timeout: 2 * time.Second,
 		}),
 		Sessions: w.outage, Ring: func() *keyring.Ring { return ring }, PublicURL: origin, BasePath: "/bff",
+		Login: s.login, ResponseMode: s.responseMode, Claims: s.claims, Network: s.network, Discard: w.discard,
 		Clock: w.now, Logger: logger, Observer: w,
 	})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/bff/login", w.handler.Login)
 	mux.HandleFunc("/bff/callback", w.handler.Callback)
 	mux.HandleFunc("/bff/session", w.handler.Session)
-	mux.HandleFunc("/bff/logout", w.handler.Logout)
 	w.mux = problem.Identify(mux)
 	return w
 }
 
 // scripted is a world with a provider that misbehaves on demand.
-func scripted(t *testing.T, b providertest.Behaviour) (*world, *providertest.Server) {
+func scripted(t *testing.T, s setup) (*world, *providertest.Server) {
 	t.Helper()
-	server := providertest.Start(t, b)
-	return newWorld(t, server.Issuer, providertest.ClientSecret), server
+	server := providertest.Start(t, providertest.Behaviour{})
+	return newWorld(t, server.Issuer, providertest.ClientSecret, s), server
+}
+
+// discard takes the tokens that nobody can use.
+func (w *world) discard(_ context.Context, tokens token.Set) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.discarded = append(w.discarded, tokens)
+}
+
+func (w *world) discards() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.discarded)
 }
 
 func (w *world) now() time.Time {
@@ -157,35 +193,20 @@ func (w *world) advance(d time.Duration) {
 	w.ahead += d
 }
 
-// Finished implements login.Observer.
-func (w *world) Finished(flow login.Flow, reason login.Reason) {
+// Finished implements flow.Observer.
+func (w *world) Finished(f flow.Flow, reason flow.Reason) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.finished = append(w.finished, string(flow)+" "+string(reason))
+	w.finished = append(w.finished, string(f)+" "+string(reason))
 }
 
-// wantFinished checks how the last flow ended. Revocations end beside the flow
-// that asked for them, before it or after, so they do not count as last.
-func (w *world) wantFinished(flow login.Flow, reason login.Reason) {
+// wantFinished checks how the last flow ended.
+func (w *world) wantFinished(f flow.Flow, reason flow.Reason) {
 	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	revocation := func(s string) bool { return strings.HasPrefix(s, string(login.FlowRevocation)+" ") }
-	flows := slices.DeleteFunc(slices.Clone(w.finished), func(s string) bool {
-		return revocation(s) != (flow == login.FlowRevocation)
-	})
-	if want := string(flow) + " " + string(reason); len(flows) == 0 || flows[len(flows)-1] != want {
+	if want := string(f) + " " + string(reason); len(w.finished) == 0 || w.finished[len(w.finished)-1] != want {
 		w.t.Errorf("flows finished: %q, want %q last", w.finished, want)
-	}
-}
-
-// drain waits for what goes on in the background.
-func (w *world) drain() {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
-	defer cancel()
-	if err := w.handler.Shutdown(ctx); err != nil {
-		w.t.Fatalf("wait for the background: %v", err)
 	}
 }
 
@@ -220,16 +241,29 @@ func (b *browser) fetch(method, target string) *http.Response {
 		"Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Dest": {"empty"}, "Sec-Fetch-Site": {sameOrigin}, "Accept": {"*/*"}, "X-Csrf": {"1"}})
 }
 
+// post has another site's page send a form here. A browser says of it what it
+// says of every navigation.
+func (b *browser) post(target, site string, form url.Values) *http.Response {
+	return b.send(http.MethodPost, target, site, http.Header{
+		"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}, "Sec-Fetch-Site": {site}, "Accept": {"text/html,*/*;q=0.8"},
+		"Origin": {"null"}, "Content-Type": {"application/x-www-form-urlencoded"}}, form.Encode())
+}
+
 func (b *browser) do(method, target, site string, header http.Header) *http.Response {
+	b.w.t.Helper()
+	return b.send(method, target, site, header, "")
+}
+
+func (b *browser) send(method, target, site string, header http.Header, body string) *http.Response {
 	b.w.t.Helper()
 	u, err := url.Parse(target)
 	if err != nil {
 		b.w.t.Fatal(err)
 	}
-	r := httptest.NewRequest(method, u.RequestURI(), nil).WithContext(b.w.t.Context())
+	r := httptest.NewRequest(method, u.RequestURI(), strings.NewReader(body)).WithContext(b.w.t.Context())
 	r.Header = header
 	for _, cookie := range b.cookies {
-		if site == crossSite && cookie.SameSite != http.SameSiteLaxMode {
+		if site == crossSite && (cookie.SameSite == http.SameSiteStrictMode || cookie.SameSite == http.SameSiteLaxMode && method != http.MethodGet) {
 			continue
 		}
 		r.AddCookie(&http.Cookie{Name: cookie.Name, Value: cookie.Value})
@@ -251,8 +285,15 @@ func (b *browser) take(c *http.Cookie) {
 	if !strings.HasPrefix(c.Name, "__Host-Http-bff") || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" {
 		b.w.t.Errorf("cookie %s: Secure %t, HttpOnly %t, Path %q, Domain %q", c.Name, c.Secure, c.HttpOnly, c.Path, c.Domain)
 	}
-	if c.Name == session.CookieName && c.SameSite != http.SameSiteStrictMode {
-		b.w.t.Errorf("the session cookie has SameSite %v", c.SameSite)
+	want := http.SameSiteLaxMode
+	switch {
+	case c.Name == session.CookieName:
+		want = http.SameSiteStrictMode
+	case b.w.formPost && strings.HasPrefix(c.Name, login.TransactionCookiePrefix): // COOK-07
+		want = http.SameSiteNoneMode
+	}
+	if c.SameSite != want {
+		b.w.t.Errorf("cookie %s has SameSite %v", c.Name, c.SameSite)
 	}
 	if c.MaxAge < 0 {
 		delete(b.cookies, c.Name)

@@ -48,8 +48,8 @@ func (k Kind) Problem(detail string, members ...Member) Problem {
 // Write answers the request with a problem of the kind. The detail is for the
 // caller: no internal name, address or message belongs there. Headers that are
 // set already stay, except those that describe a body. The answer is never
-// cached and never framed (GAP-08, GAP-12); a kind with status 503 carries
-// Retry-After.
+// cached and never framed (GAP-08, GAP-12); a kind with status 429 or 503
+// carries Retry-After.
 func (k Kind) Write(w http.ResponseWriter, r *http.Request, detail string, members ...Member) {
 	e := catalogue[k]
 	p := k.Problem(detail, members...)

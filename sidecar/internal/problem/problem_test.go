@@ -75,8 +75,8 @@ func TestRequestIDIsOurs(t *testing.T) {
 	}
 }
 
-// A client that is told 503 is told when to try again.
-func TestEveryUnavailableKindSaysWhenToRetry(t *testing.T) {
+// A client that is told 429 or 503 is told when to try again.
+func TestEveryKindThatPassesSaysWhenToRetry(t *testing.T) {
 	codes := map[string]bool{}
 	for k := problem.NoSession; k <= problem.Internal; k++ {
 		if k.Code() == "" || codes[k.Code()] || strings.ToLower(k.Code()) != k.Code() {
@@ -87,7 +87,7 @@ func TestEveryUnavailableKindSaysWhenToRetry(t *testing.T) {
 		if answer.StatusCode != k.Status() || body["title"] == "" || k.Status() < 400 {
 			t.Errorf("%s: status %d, title %v", k, answer.StatusCode, body["title"])
 		}
-		if got := answer.Header.Get("Retry-After") != ""; got != (k.Status() == http.StatusServiceUnavailable) {
+		if got := answer.Header.Get("Retry-After") != ""; got != (k.Status() == http.StatusServiceUnavailable || k.Status() == http.StatusTooManyRequests) {
 			t.Errorf("%s: Retry-After present: %t", k, got)
 		}
 	}

@@ -1,17 +1,22 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/dpop"
 )
 
 // AuthorizationRequest is what differs from one authorization request to the
-// next. Each value is random and used once.
+// next. State, Nonce and CodeVerifier are random and used once.
 type AuthorizationRequest struct {
 	// State binds the answer to the browser (RFC 6749 section 10.12).
 	State string
@@ -21,71 +26,109 @@ type AuthorizationRequest struct {
 	// CodeVerifier binds the code to the request (RFC 7636). Only its S256
 	// challenge is sent.
 	CodeVerifier string
+	// Key is what the code and the tokens are bound to (RFC 9449 section 10); nil:
+	// nothing.
+	Key *dpop.Key
+	// Parameters are what the page asks for.
+	Parameters Parameters
+}
+
+// Parameters are those of an authorization request that a page may set (OpenID
+// Connect Core section 3.1.2.1). Each is left out when it is zero.
+type Parameters struct {
+	Prompt    string
+	LoginHint string
+	// ACRValues go in place of the policy's. The login must fulfil both.
+	ACRValues []string
+	// MaxAge goes in place of the policy's if it is shorter.
+	MaxAge    *time.Duration
+	UILocales string
 }
 
 // AuthorizationURL is where the browser goes to log in (OpenID Connect Core
-// section 3.1.2.1). Its error matches ErrUnavailable.
+// section 3.1.2.1). Depending on the policy and the provider it holds the
+// parameters, a request object (RFC 9101), or the name of a request that has
+// been pushed (RFC 9126). It is good for one login.
+//
+// Its error matches ErrUnavailable if the provider cannot be used right now.
 func (c *Client) AuthorizationURL(ctx context.Context, r AuthorizationRequest) (string, error) {
 	s, err := c.snapshot.get(ctx)
 	if err != nil {
 		return "", err
 	}
-	// No secret is needed here, and none is read.
-	config := c.oauth(s, "")
-	return config.AuthCodeURL(r.State, oidc.Nonce(r.Nonce), oauth2.S256ChallengeOption(r.CodeVerifier)), nil
-}
-
-// SendsIssuer says whether the provider promises to name its issuer in every
-// authorization response, errors included (RFC 9207 section 3). Its error
-// matches ErrUnavailable.
-func (c *Client) SendsIssuer(ctx context.Context) (bool, error) {
-	s, err := c.snapshot.get(ctx)
+	form := c.parameters(s.metadata, r)
+	if form, err = c.signedRequest(s.metadata, form); err != nil {
+		return "", err
+	}
+	if form, err = c.pushed(ctx, s, r.Key, form); err != nil {
+		return "", err
+	}
+	endpoint, err := url.Parse(s.metadata.AuthorizationEndpoint)
 	if err != nil {
-		return false, err
+		return "", failure("make an authorization request", ReasonMetadata, nil)
 	}
-	return s.metadata.ResponseIssuer, nil
+	query := endpoint.Query()
+	for name, values := range form {
+		query[name] = values
+	}
+	endpoint.RawQuery = query.Encode()
+	return endpoint.String(), nil
 }
 
-// EndSessionURL is where the browser goes to log out at the provider too, and
-// from there to postLogoutRedirect, which must be registered (OpenID Connect
-// RP-Initiated Logout section 2). It returns false if the provider has no such
-// endpoint, or cannot be asked before ctx ends.
-//
-// It names the client and leaves id_token_hint out: no token ever stands in a
-// URL. A provider may then ask the user to confirm.
-func (c *Client) EndSessionURL(ctx context.Context, postLogoutRedirect string) (string, bool) {
-	s, err := c.snapshot.get(ctx)
-	if err != nil || s.metadata.EndSessionEndpoint == "" {
-		return "", false
+// parameters are those of a plain authorization request.
+func (c *Client) parameters(m metadata, r AuthorizationRequest) url.Values {
+	p := c.config.Provider
+	form := url.Values{
+		"response_type": {"code"}, "client_id": {p.ClientID}, "redirect_uri": {c.config.RedirectURL},
+		"scope": {strings.Join(p.Scopes, " ")}, "state": {r.State}, "nonce": {r.Nonce},
+		"code_challenge": {oauth2.S256ChallengeFromVerifier(r.CodeVerifier)}, "code_challenge_method": {"S256"},
 	}
-	u, err := url.Parse(s.metadata.EndSessionEndpoint)
-	if err != nil {
-		return "", false
+	set := func(name, value string) {
+		if value != "" {
+			form.Set(name, value)
+		}
 	}
-	query := u.Query()
-	query.Set("client_id", c.config.ClientID)
-	query.Set("post_logout_redirect_uri", postLogoutRedirect)
-	u.RawQuery = query.Encode()
-	return u.String(), true
+	asked := r.Parameters.Prompt
+	for _, further := range p.AuthorizationParameters {
+		switch {
+		case further.Name == "prompt":
+			asked = cmp.Or(asked, further.Value)
+		case !slices.Contains(v1alpha1.ReservedParameters, further.Name):
+			set(further.Name, further.Value)
+		}
+	}
+	if p.ResponseMode == v1alpha1.ResponseModeFormPost {
+		set("response_mode", string(p.ResponseMode)) // the other one is the default (OIDC-03)
+	}
+	if len(p.Resources) > 0 {
+		form["resource"] = p.Resources
+	}
+	acrValues := r.Parameters.ACRValues
+	if len(acrValues) == 0 {
+		acrValues = c.config.ACRValues
+	}
+	set("acr_values", strings.Join(acrValues, " "))
+	if maxAge := shorter(c.config.MaxAge, r.Parameters.MaxAge); maxAge != nil {
+		set("max_age", strconv.FormatInt(int64(*maxAge/time.Second), 10))
+	}
+	set("prompt", prompt(asked, p.Scopes, m.PromptValues))
+	set("login_hint", r.Parameters.LoginHint)
+	set("ui_locales", r.Parameters.UILocales)
+	if r.Key != nil {
+		set("dpop_jkt", r.Key.Thumbprint())
+	}
+	return form
 }
 
-// oauth is the configuration of one request. The way to authenticate is fixed:
-// trying the other one would send the secret where it is not expected (RFC 6749
-// section 2.3).
-func (c *Client) oauth(s *snapshot, clientSecret string) *oauth2.Config {
-	style := oauth2.AuthStyleInHeader
-	if c.config.Method == v1alpha1.ClientSecretPost {
-		style = oauth2.AuthStyleInParams
+// prompt is the page's or the policy's, or else consent where offline_access demands it (OpenID
+// Connect Core section 11), unless the provider says that it knows no consent.
+func prompt(asked string, scopes, known []string) string {
+	const consent = "consent"
+	switch {
+	case asked != "":
+		return asked
+	case slices.Contains(scopes, "offline_access") && (len(known) == 0 || slices.Contains(known, consent)):
+		return consent
 	}
-	return &oauth2.Config{
-		ClientID:     c.config.ClientID,
-		ClientSecret: clientSecret,
-		RedirectURL:  c.config.RedirectURL,
-		Scopes:       c.config.Scopes,
-		Endpoint: oauth2.Endpoint{
-			AuthURL:   s.metadata.AuthorizationEndpoint,
-			TokenURL:  s.metadata.TokenEndpoint,
-			AuthStyle: style,
-		},
-	}
+	return ""
 }

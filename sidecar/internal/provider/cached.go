@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,9 +15,6 @@ const (
 	// each further one, up to longestPause.
 	firstPause   = 500 * time.Millisecond
 	longestPause = 30 * time.Second
-	// renewals ahead of maxAge: this many at once, then one per interval.
-	renewalBurst    = 4
-	renewalInterval = 10 * time.Second
 )
 
 // cached is a document that is fetched when it is first needed and kept when
@@ -29,9 +25,6 @@ type cached[T any] struct {
 
 	flight singleflight.Group
 	state  atomic.Pointer[state[T]]
-
-	mu       sync.Mutex
-	renewals time.Time // when all renewals so far are paid for
 }
 
 // state is what is known of a document. It is replaced, never changed.
@@ -69,13 +62,17 @@ func (c *cached[T]) peek() (T, bool) {
 }
 
 // renewed returns the document, fetched again because what it holds was not
-// enough. Who asks too often gets what is there.
-func (c *cached[T]) renewed(ctx context.Context) (T, error) {
+// enough. Who has used up its allowance gets what is there. current says
+// whether the last fetch succeeded: if not, there may be more to know.
+func (c *cached[T]) renewed(ctx context.Context, a *allowance) (value T, current bool, err error) {
 	s := c.state.Load()
-	if s.known && !c.mayRenew(c.clock()) {
-		return s.value, nil
+	if !s.known || a.take(c.clock()) {
+		if value, err = c.fetched(ctx, s); err != nil {
+			return value, false, err
+		}
+		s = c.state.Load()
 	}
-	return c.fetched(ctx, s)
+	return s.value, s.err == nil && ctx.Err() == nil, nil
 }
 
 func (c *cached[T]) fetched(ctx context.Context, seen *state[T]) (T, error) {
@@ -116,19 +113,4 @@ func (c *cached[T]) next(ctx context.Context, s *state[T]) *state[T] {
 	failed.pause = min(max(2*s.pause, firstPause), longestPause)
 	failed.notUntil = now.Add(failed.pause)
 	return &failed
-}
-
-// mayRenew counts a renewal against the allowance.
-func (c *cached[T]) mayRenew(now time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	paid := c.renewals
-	if paid.Before(now) {
-		paid = now
-	}
-	if paid.Sub(now) > (renewalBurst-1)*renewalInterval {
-		return false
-	}
-	c.renewals = paid.Add(renewalInterval)
-	return true
 }

@@ -152,20 +152,48 @@ func TestCachedRenewalsAreLimited(t *testing.T) {
 		if _, err := c.get(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		var strangers, answers allowance
 		for range 1000 {
-			if _, err := c.renewed(t.Context()); err != nil {
-				t.Fatal(err)
+			if _, current, err := c.renewed(t.Context(), &strangers); !current || err != nil {
+				t.Fatalf("current %t, error %v", current, err)
 			}
 		}
 		if n := d.calls.Load(); n != 1+renewalBurst {
 			t.Errorf("%d fetches, want 1 and a burst of %d", n, renewalBurst)
 		}
+		// Who has an allowance of its own does not suffer from that.
+		if _, _, err := c.renewed(t.Context(), &answers); err != nil || d.calls.Load() != 2+renewalBurst {
+			t.Errorf("%d fetches, error %v", d.calls.Load(), err)
+		}
 		for range 600 { // a minute
 			time.Sleep(100 * time.Millisecond)
-			_, _ = c.renewed(t.Context())
+			_, _, _ = c.renewed(t.Context(), &strangers)
 		}
-		if n := d.calls.Load(); n > 1+renewalBurst+7 {
+		if n := d.calls.Load(); n > 2+renewalBurst+7 {
 			t.Errorf("%d fetches after another minute", n)
+		}
+	})
+}
+
+// Who asks for more than is there learns whether there may be more.
+func TestCachedSaysWhenItMayBeOutdated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &document{}
+		c := newCached(time.Now, d.fetch)
+		if _, err := c.get(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.down.Store(true)
+		var a allowance
+		for range renewalBurst + 2 {
+			if got, current, err := c.renewed(t.Context(), &a); got != 1 || current || err != nil {
+				t.Errorf("in the outage: got %d, current %t, error %v", got, current, err)
+			}
+		}
+		d.down.Store(false)
+		time.Sleep(longestPause)
+		if _, current, err := c.renewed(t.Context(), &a); !current || err != nil {
+			t.Errorf("after the outage: current %t, error %v", current, err)
 		}
 	})
 }

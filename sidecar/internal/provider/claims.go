@@ -8,19 +8,12 @@ import (
 	"time"
 )
 
-const (
-	// leeway is how long after its expiry an ID token is still accepted, for
-	// clocks that differ (OpenID Connect Core section 3.1.3.7, item 9).
-	leeway = 30 * time.Second
-	// maxAhead is how far in the future an ID token may be issued or become valid
-	// (item 10).
-	maxAhead = 5 * time.Minute
-	// maxSubject is the greatest length of a subject (section 2).
-	maxSubject = 255
-)
+// maxSubject is the greatest length of a subject (OpenID Connect Core section
+// 2).
+const maxSubject = 255
 
-// claims are the claims of an ID token that have a rule. A nil field is a claim
-// that is not there.
+// claims are the claims that have a rule. A nil field is a claim that is not
+// there.
 type claims struct {
 	issuer, subject, sid *string
 	audience             []string
@@ -28,6 +21,11 @@ type claims struct {
 	expiry, issuedAt     *float64
 	notBefore            *float64
 	nonce                *string
+
+	// These matter only where they are asked for, so that one of another type
+	// counts as not there.
+	id, acr  *string
+	authTime *float64
 
 	all map[string]any
 }
@@ -48,6 +46,10 @@ func parseClaims(payload []byte) (claims, bool) {
 	c.expiry = claim[float64](c.all, "exp", &ok)
 	c.issuedAt = claim[float64](c.all, "iat", &ok)
 	c.notBefore = claim[float64](c.all, "nbf", &ok)
+	var ignored bool
+	c.id = claim[string](c.all, "jti", &ignored)
+	c.acr = claim[string](c.all, "acr", &ignored)
+	c.authTime = claim[float64](c.all, "auth_time", &ignored)
 	// One string or several (RFC 7519 section 4.1.3).
 	switch audience := c.all["aud"].(type) {
 	case nil:
@@ -80,54 +82,6 @@ func claim[T any](all map[string]any, name string, ok *bool) *T {
 	return &typed
 }
 
-// expectation is what the claims of an ID token must agree with.
-type expectation struct {
-	issuer, clientID string
-	nonce            *string // nil: any
-	now              time.Time
-}
-
-// judge applies OpenID Connect Core section 3.1.3.7 to claims whose signature
-// is good, and returns the reason to refuse them, or "" (IDT-02 to IDT-14).
-func judge(c claims, want expectation) Reason {
-	switch {
-	case c.issuer == nil || *c.issuer != want.issuer:
-		return ReasonIDTokenIssuer
-	case c.subject == nil || !isSubject(*c.subject):
-		return ReasonIDTokenSubject
-	case !isFor(c.audience, want.clientID):
-		return ReasonIDTokenAudience
-	case c.authorizedParty != nil && *c.authorizedParty != want.clientID:
-		return ReasonIDTokenAuthorizedParty
-	case !isTime(c.expiry) || !isTime(c.issuedAt) || c.notBefore != nil && !isTime(c.notBefore):
-		return ReasonIDTokenMalformed
-	case !want.now.Before(at(c.expiry).Add(leeway)):
-		return ReasonIDTokenExpired
-	case at(c.issuedAt).After(want.now.Add(maxAhead)), c.notBefore != nil && at(c.notBefore).After(want.now.Add(maxAhead)):
-		return ReasonIDTokenNotYet
-	case want.nonce != nil && (c.nonce == nil || !equal(*c.nonce, *want.nonce)):
-		return ReasonIDTokenNonce
-	}
-	return ""
-}
-
-// changed applies OpenID Connect Core section 12.2 to the claims of a refreshed
-// ID token and those of the one before it (OIDC-11).
-func changed(before, after claims) Reason {
-	same := func(a, b *string) bool { return a != nil && b != nil && *a == *b }
-	within := func(a, b []string) bool {
-		return !slices.ContainsFunc(a, func(name string) bool { return !slices.Contains(b, name) })
-	}
-	switch {
-	case !same(before.issuer, after.issuer), !same(before.subject, after.subject),
-		!within(before.audience, after.audience), !within(after.audience, before.audience):
-		return ReasonIDTokenChanged
-	case after.nonce != nil && (before.nonce == nil || !equal(*after.nonce, *before.nonce)):
-		return ReasonIDTokenNonce
-	}
-	return ""
-}
-
 func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 // isSubject accepts 1 to 255 ASCII characters (section 2).
@@ -140,10 +94,11 @@ func isSubject(s string) bool {
 	return s != "" && len(s) <= maxSubject
 }
 
-// isFor wants the client to be there and nobody else: this client trusts no
-// other audience (section 3.1.3.7, item 3).
-func isFor(audience []string, clientID string) bool {
-	return len(audience) > 0 && !slices.ContainsFunc(audience, func(name string) bool { return name != clientID })
+// isFor wants the client to be there, and nobody else whom it does not trust
+// (section 3.1.3.7, item 3).
+func isFor(audience []string, clientID string, trusted []string) bool {
+	stranger := func(name string) bool { return name != clientID && !slices.Contains(trusted, name) }
+	return slices.Contains(audience, clientID) && !slices.ContainsFunc(audience, stranger)
 }
 
 // isTime accepts a NumericDate (RFC 7519 section 2) before the year 10000.

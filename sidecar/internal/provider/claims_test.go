@@ -31,7 +31,8 @@ func verdict(t *testing.T, changes map[string]any) Reason {
 		return ReasonIDTokenMalformed
 	}
 	nonce := "n-1"
-	return judge(c, expectation{issuer: "https://id.example.com", clientID: "shop", nonce: &nonce, now: noon})
+	return judge(c, expectation{
+		issuer: "https://id.example.com", clientID: "shop", trusted: []string{"partner"}, nonce: &nonce, now: noon, skew: 30 * time.Second})
 }
 
 // OpenID Connect Core section 3.1.3.7, claim by claim. nil removes a claim.
@@ -60,6 +61,9 @@ func TestIDTokenClaims(t *testing.T) {
 		"IDT-03 other audience":                {map[string]any{"aud": "bank"}, ReasonIDTokenAudience},
 		"IDT-03 list of others":                {map[string]any{"aud": []string{"bank"}}, ReasonIDTokenAudience},
 		"IDT-03 us and a stranger":             {map[string]any{"aud": []string{"shop", "bank"}}, ReasonIDTokenAudience},
+		"IDT-03 us and one we trust":           {map[string]any{"aud": []string{"shop", "partner"}}, ""},
+		"IDT-03 one we trust and not us":       {map[string]any{"aud": []string{"partner"}}, ReasonIDTokenAudience},
+		"acr and auth_time of odd types":       {map[string]any{"acr": 1, "auth_time": "noon"}, ""},
 		"IDT-03 no audience":                   {map[string]any{"aud": nil}, ReasonIDTokenAudience},
 		"IDT-03 empty list":                    {map[string]any{"aud": []string{}}, ReasonIDTokenAudience},
 		"IDT-03 audience is a number":          {map[string]any{"aud": 7}, ReasonIDTokenMalformed},
@@ -76,8 +80,8 @@ func TestIDTokenClaims(t *testing.T) {
 		"IDT-09 expiry is negative":            {map[string]any{"exp": -1}, ReasonIDTokenMalformed},
 		"IDT-14 not issued":                    {map[string]any{"iat": nil}, ReasonIDTokenMalformed},
 		"IDT-10 issued in 5 seconds":           {map[string]any{"iat": in(5 * time.Second)}, ""},
-		"IDT-10 issued in 5 minutes":           {map[string]any{"iat": in(5 * time.Minute)}, ""},
-		"IDT-10 issued in 5 minutes and more":  {map[string]any{"iat": in(5*time.Minute + time.Second)}, ReasonIDTokenNotYet},
+		"IDT-10 issued ahead, within the skew": {map[string]any{"iat": in(30 * time.Second)}, ""},
+		"IDT-10 issued ahead, outside of it":   {map[string]any{"iat": in(31 * time.Second)}, ReasonIDTokenNotYet},
 		"IDT-10 issued in an hour":             {map[string]any{"iat": in(time.Hour)}, ReasonIDTokenNotYet},
 		"not valid before an hour":             {map[string]any{"nbf": in(time.Hour)}, ReasonIDTokenNotYet},
 		"valid already":                        {map[string]any{"nbf": in(-time.Hour)}, ""},
@@ -108,6 +112,9 @@ func TestRefreshedIDTokenClaims(t *testing.T) {
 		"another audience":       {map[string]any{"aud": "bank"}, ReasonIDTokenChanged},
 		"an additional audience": {map[string]any{"aud": []string{"shop", "bank"}}, ReasonIDTokenChanged},
 		"another nonce":          {map[string]any{"nonce": "n-2"}, ReasonIDTokenNonce},
+		"issued before":          {map[string]any{"iat": noon.Add(-time.Second).Unix()}, ReasonIDTokenChanged},
+		"no auth_time":           {map[string]any{"auth_time": nil}, ""},
+		"another authentication": {map[string]any{"auth_time": noon.Unix()}, ReasonAuthTimeChanged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			parse := func(changes map[string]any) claims {
@@ -121,8 +128,63 @@ func TestRefreshedIDTokenClaims(t *testing.T) {
 				}
 				return c
 			}
-			if got := changed(parse(nil), parse(row.change)); got != row.want {
+			earlier := map[string]any{"auth_time": noon.Add(-time.Hour).Unix()}
+			before := parse(earlier)
+			maps.Copy(earlier, row.change)
+			if got := changed(before, parse(earlier)); got != row.want {
 				t.Errorf("reason %q, want %q", got, row.want)
+			}
+		})
+	}
+}
+
+// STEP-05, IDT-12, IDT-13: a login is the one that was asked for, or none.
+func TestAuthentication(t *testing.T) {
+	hour, zero := time.Hour, time.Duration(0)
+	ago := func(d time.Duration) float64 { return float64(noon.Add(-d).Unix()) }
+	for name, row := range map[string]struct {
+		acr      any
+		authTime any
+		want     authentication
+		reason   Reason
+	}{
+		"nothing asked for":                    {},
+		"IDT-12 the acr asked for":             {acr: "gold", want: authentication{acrValues: [][]string{{"gold"}}}},
+		"IDT-12 one of those asked for":        {acr: "silver", want: authentication{acrValues: [][]string{{"gold", "silver"}, nil}}},
+		"IDT-12 another one":                   {acr: "silver", want: authentication{acrValues: [][]string{{"gold"}}}, reason: ReasonACR},
+		"IDT-12 none":                          {want: authentication{acrValues: [][]string{{"gold"}}}, reason: ReasonACR},
+		"IDT-12 of an odd type":                {acr: 1, want: authentication{acrValues: [][]string{{"1"}}}, reason: ReasonACR},
+		"IDT-12 the page's, not the policy's":  {acr: "silver", want: authentication{acrValues: [][]string{{"gold"}, {"silver"}}}, reason: ReasonACR},
+		"IDT-12 both":                          {acr: "gold", want: authentication{acrValues: [][]string{{"gold", "silver"}, {"gold"}}}},
+		"IDT-13 young enough":                  {authTime: ago(59 * time.Minute), want: authentication{maxAge: &hour}},
+		"IDT-13 young enough within the skew":  {authTime: ago(time.Hour + 30*time.Second), want: authentication{maxAge: &hour}},
+		"IDT-13 too old":                       {authTime: ago(time.Hour + 31*time.Second), want: authentication{maxAge: &hour}, reason: ReasonAuthTime},
+		"IDT-13 missing":                       {want: authentication{maxAge: &hour}, reason: ReasonAuthTime},
+		"IDT-13 in the future":                 {authTime: ago(-time.Hour), want: authentication{maxAge: &hour}, reason: ReasonAuthTime},
+		"IDT-13 a string":                      {authTime: "1795521900", want: authentication{maxAge: &hour}, reason: ReasonAuthTime},
+		"IDT-13 max_age=0, after the request":  {authTime: ago(0), want: authentication{maxAge: &zero}},
+		"IDT-13 max_age=0, before the request": {authTime: ago(time.Minute), want: authentication{maxAge: &zero}, reason: ReasonAuthTime},
+		"IDT-13 the request took half an hour": {
+			authTime: ago(time.Hour + 20*time.Minute), want: authentication{maxAge: &hour, startedAt: noon.Add(-30 * time.Minute)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := goodClaims()
+			all["acr"], all["auth_time"] = row.acr, row.authTime
+			maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
+			payload, err := json.Marshal(all)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, ok := parseClaims(payload)
+			if !ok {
+				t.Fatal("claims cannot be parsed")
+			}
+			if row.want.startedAt.IsZero() {
+				row.want.startedAt = noon
+			}
+			want := expectation{issuer: "https://id.example.com", clientID: "shop", now: noon, skew: 30 * time.Second, authentication: row.want}
+			if got := judge(c, want); got != row.reason {
+				t.Errorf("reason %q, want %q", got, row.reason)
 			}
 		})
 	}
@@ -133,7 +195,7 @@ func FuzzParseClaims(f *testing.F) {
 	f.Add([]byte(`{"aud":[null],"exp":1e400}`))
 	f.Add([]byte(`null`))
 	nonce := "n-1"
-	want := expectation{issuer: "https://id.example.com", clientID: "shop", nonce: &nonce, now: noon}
+	want := expectation{issuer: "https://id.example.com", clientID: "shop", nonce: &nonce, now: noon, skew: 30 * time.Second}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		c, ok := parseClaims(payload)
 		if !ok || judge(c, want) != "" {

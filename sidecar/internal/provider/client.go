@@ -2,42 +2,43 @@ package provider
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"sync/atomic"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
-
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
-	"github.com/bff-operator/bff-operator/sidecar/internal/secret"
+	"github.com/bff-operator/bff-operator/sidecar/internal/clientauth"
+	"github.com/bff-operator/bff-operator/sidecar/internal/dpop"
 )
+
+// defaultSkew is how far the clocks may differ unless the policy says so.
+const defaultSkew = 30 * time.Second
 
 // Config is what a Client is told. Every field without a default is required.
 type Config struct {
-	// Issuer is the issuer identifier, compared character by character (OpenID
-	// Connect Discovery section 4.3).
-	Issuer string
-	// ClientID is the client identifier registered at the provider.
-	ClientID string
-	// Method is how the client authenticates. It is never guessed.
-	Method v1alpha1.ClientAuthenticationMethod
-	// Secret returns the client secret. It is called for every request that needs
-	// one, so that a rotated secret is used at once.
-	Secret func() secret.String
-	// Scopes are asked for at login.
-	Scopes []string
+	// Provider is the policy's section. Its issuer is compared character by
+	// character (OpenID Connect Discovery section 4.3).
+	Provider v1alpha1.Provider
 	// RedirectURL is the registered redirect URI.
 	RedirectURL string
+	// Credentials returns what the client authenticates with. It is called for
+	// every request and every connection, so that what was rotated is used at once.
+	// Default: none, with which nothing is sent where credentials are needed.
+	Credentials func() clientauth.Credentials
+	// ACRValues and MaxAge are how every login must authenticate the user. Default:
+	// the provider decides.
+	ACRValues []string
+	MaxAge    *time.Duration
 
-	// ConnectTo is host:port to dial for calls of the issuer's host and port, with
-	// Host header, TLS server name and issuer unchanged. Default: what the URL
-	// says.
-	ConnectTo string
-	// RootCAs verify the provider's certificate. Default: the system's.
+	// RootCAs verify the provider's certificate. Default: those of
+	// Provider.CABundle, or else the system's.
 	RootCAs *x509.CertPool
 	// Timeout bounds each call. Default: 10 seconds.
 	Timeout time.Duration
@@ -47,14 +48,23 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Client is a confidential client of one provider. It is safe for concurrent
-// use.
+// Client is a confidential client of one provider, with connections that no
+// other client shares. It is safe for concurrent use.
 type Client struct {
 	config   Config
-	http     *http.Client
-	insecure bool  // the issuer is one that may use plain http
+	identity clientauth.Client
+	skew     time.Duration
+	policy   policy
 	invalid  error // what is wrong with config
+
+	http  *http.Client
+	shown atomic.Pointer[tls.Certificate] // by the connections there are
+	clock clockWatch
+
 	snapshot *cached[*snapshot]
+	// Nonces of the authorization server, and of the UserInfo endpoint, which is a
+	// resource server (RFC 9449 section 9).
+	nonces, resourceNonces dpop.Nonces
 }
 
 // snapshot is what is known of the provider at one time.
@@ -69,33 +79,69 @@ func New(config Config) *Client {
 	if config.Timeout == 0 {
 		config.Timeout = defaultTimeout
 	}
+	if config.Credentials == nil {
+		config.Credentials = func() clientauth.Credentials { return clientauth.Credentials{} }
+	}
 	if config.Clock == nil {
 		config.Clock = time.Now
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	issuer, err := url.Parse(config.Issuer)
+	p := config.Provider
+	authentication := p.ClientAuthentication
+	c := &Client{
+		config: config,
+		identity: clientauth.Client{
+			ID: p.ClientID, Method: authentication.Method, AssertionAudience: authentication.AssertionAudience,
+		},
+		skew: defaultSkew,
+	}
+	if p.ClockSkew != nil {
+		c.skew = p.ClockSkew.Duration
+	}
+	issuer, err := url.Parse(p.IssuerURL)
 	if err != nil {
 		issuer = &url.URL{}
 	}
-	c := &Client{
-		config:   config,
-		http:     newHTTPClient(issuer, config.ConnectTo, config.RootCAs, config.Timeout),
+	c.policy = policy{
 		insecure: issuer.Scheme == "http" && isLocal(issuer.Hostname()),
+		aliases:  c.identity.UsesTLS(), algorithms: p.IDTokenSigningAlgorithms,
+	}
+	roots := config.RootCAs
+	if roots == nil && p.CABundle != "" {
+		roots = x509.NewCertPool()
+		if !roots.AppendCertsFromPEM([]byte(p.CABundle)) {
+			c.invalid = errors.New("caBundle must hold certificates in PEM")
+		}
 	}
 	switch {
-	case checkEndpoint(config.Issuer, c.insecure) != nil:
+	case checkEndpoint(p.IssuerURL, c.policy.insecure) != nil:
 		c.invalid = errors.New("the issuer must be an https URL, or an http one of this machine")
-	case config.Method != v1alpha1.ClientSecretBasic && config.Method != v1alpha1.ClientSecretPost:
-		c.invalid = errors.New("the client authentication method must be client_secret_basic or client_secret_post")
+	case !slices.Contains(methods, authentication.Method):
+		c.invalid = fmt.Errorf("the client authentication method must be one of %q", methods)
 	}
+	c.http = c.newHTTPClient(newTransport(issuer, p.ConnectTo, c.tlsConfig(roots), config.Timeout))
 	c.snapshot = newCached(config.Clock, c.discover)
 	return c
 }
 
+// methods are the ways to authenticate. Which one is never guessed.
+var methods = []v1alpha1.ClientAuthenticationMethod{
+	v1alpha1.ClientSecretBasic, v1alpha1.ClientSecretPost, v1alpha1.ClientSecretJWT, v1alpha1.PrivateKeyJWT,
+	v1alpha1.TLSClientAuth, v1alpha1.SelfSignedTLSClientAuth, v1alpha1.WorkloadIdentity,
+}
+
 // Issuer is the provider's issuer identifier.
-func (c *Client) Issuer() string { return c.config.Issuer }
+func (c *Client) Issuer() string { return c.config.Provider.IssuerURL }
+
+// Nonces are the latest DPoP nonces of the provider's own endpoints (RFC 9449
+// section 8).
+func (c *Client) Nonces() *dpop.Nonces { return &c.nonces }
+
+// ClockOffset is how far the provider's clock is ahead of this machine's, by the
+// latest answer that says so. It returns false before the first one.
+func (c *Client) ClockOffset() (time.Duration, bool) { return c.clock.offset() }
 
 // Discover fetches the metadata unless they are there already. Nothing needs it
 // to be called; it warms the client up and tells whether the provider can be
@@ -105,48 +151,29 @@ func (c *Client) Discover(ctx context.Context) error {
 	return err
 }
 
-// discover fetches metadata (OpenID Connect Discovery section 4). Keys are
-// fetched when a signature needs them.
-func (c *Client) discover(ctx context.Context) (*snapshot, error) {
-	const attempt = "discover the identity provider"
-	s, dropped, err := c.fetchMetadata(ctx, attempt)
-	if err != nil {
-		c.config.Logger.LogAttrs(ctx, slog.LevelWarn, "identity provider metadata not fetched",
-			slog.String("issuer", c.config.Issuer), slog.String("reason", string(ReasonOf(err))), slog.Any("error", err))
-		return nil, err
+// tlsConfig is that of every connection. With a certificate to authenticate
+// with, each new connection shows the current one to who asks for one.
+func (c *Client) tlsConfig(roots *x509.CertPool) *tls.Config {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	if c.identity.UsesTLS() {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			if certificate := c.config.Credentials().Certificate; certificate != nil {
+				return certificate, nil
+			}
+			return &tls.Certificate{}, nil // none, which must not be nil
+		}
 	}
-	c.config.Logger.LogAttrs(ctx, slog.LevelInfo, "identity provider metadata fetched",
-		slog.String("issuer", c.config.Issuer), slog.Any("unusable", dropped))
-	return s, nil
+	return config
 }
 
-func (c *Client) fetchMetadata(ctx context.Context, attempt string) (*snapshot, []string, error) {
-	if c.invalid != nil {
-		return nil, nil, failure(attempt, ReasonMetadata, c.invalid)
+// credentials are the current ones. After the certificate was renewed, idle
+// connections that have shown the old one are closed.
+func (c *Client) credentials() clientauth.Credentials {
+	current := c.config.Credentials()
+	if current.Certificate != nil {
+		if shown := c.shown.Swap(current.Certificate); shown != nil && shown != current.Certificate {
+			c.http.CloseIdleConnections()
+		}
 	}
-	client := *c.http
-	client.Transport = documents{c.http.Transport}
-	discovered, err := oidc.NewProvider(oidc.ClientContext(ctx, &client), c.config.Issuer)
-	if mismatch, ok := errors.AsType[*oidc.IssuerMismatchError](err); ok {
-		return nil, nil, failure(attempt, ReasonIssuerMismatch,
-			fmt.Errorf("the policy names the issuer %q, the provider calls itself %.200q", c.config.Issuer, mismatch.Discovered))
-	}
-	if err != nil {
-		return nil, nil, callFailure(attempt, err, ReasonMetadata)
-	}
-	var m metadata
-	if err := discovered.Claims(&m); err != nil {
-		return nil, nil, failure(attempt, ReasonMetadata, nil)
-	}
-	m, dropped, err := m.check(c.insecure)
-	if err != nil {
-		return nil, nil, failure(attempt, ReasonMetadata, err)
-	}
-	s := &snapshot{metadata: m}
-	if old, ok := c.snapshot.peek(); ok && old.keys.url == m.KeysURL {
-		s.keys = old.keys
-	} else {
-		s.keys = newKeySet(m.KeysURL, &client, c.config.Clock)
-	}
-	return s, dropped, nil
+	return current
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"log/slog"
 	"net"
@@ -12,15 +13,18 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/oauth2"
 
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/clientauth"
 	"github.com/bff-operator/bff-operator/sidecar/internal/provider"
 	"github.com/bff-operator/bff-operator/sidecar/internal/provider/providertest"
 	"github.com/bff-operator/bff-operator/sidecar/internal/secret"
+	"github.com/bff-operator/bff-operator/sidecar/internal/token"
 )
 
 const redirectURL = "https://shop.example.com/bff/callback"
@@ -45,38 +49,67 @@ func (b *buffer) String() string {
 
 func configFor(server *providertest.Server) provider.Config {
 	return provider.Config{
-		Issuer: server.Issuer, ClientID: providertest.ClientID, Method: v1alpha1.ClientSecretBasic,
-		Secret: func() secret.String { return secret.New(providertest.ClientSecret) },
-		Scopes: []string{"openid", "profile", "offline_access"}, RedirectURL: redirectURL,
+		Provider: v1alpha1.Provider{
+			IssuerURL: server.Issuer, ClientID: providertest.ClientID,
+			ClientAuthentication: v1alpha1.ClientAuthentication{Method: v1alpha1.ClientSecretBasic},
+			Scopes:               []string{"openid", "profile", "offline_access"},
+			CABundle:             server.CABundle(),
+		},
+		RedirectURL: redirectURL,
+		Credentials: withSecret(providertest.ClientSecret),
 	}
 }
 
-// login is a whole login at a providertest.Server, whose browser part asks
-// nothing.
-func login(t *testing.T, client *provider.Client) (*provider.Login, error) {
+func withSecret(value string) func() clientauth.Credentials {
+	return func() clientauth.Credentials { return clientauth.Credentials{Secret: secret.New(value)} }
+}
+
+// clientOf is a client of a providertest.Server with another policy.
+func clientOf(server *providertest.Server, change func(*provider.Config)) *provider.Client {
+	config := configFor(server)
+	if change != nil {
+		change(&config)
+	}
+	return provider.New(config)
+}
+
+// login is a whole login at a providertest.Server.
+func login(t *testing.T, server *providertest.Server, client *provider.Client) (*provider.Login, error) {
 	t.Helper()
+	return loginWith(t, server, client, provider.Parameters{})
+}
+
+func loginWith(t *testing.T, server *providertest.Server, client *provider.Client, p provider.Parameters) (*provider.Login, error) {
+	t.Helper()
+	startedAt := time.Now()
+	key, err := client.NewKey(t.Context())
+	if err != nil {
+		return nil, err
+	}
 	request := provider.AuthorizationRequest{
-		State: oauth2.GenerateVerifier(), Nonce: oauth2.GenerateVerifier(), CodeVerifier: oauth2.GenerateVerifier()}
+		State: oauth2.GenerateVerifier(), Nonce: oauth2.GenerateVerifier(), CodeVerifier: oauth2.GenerateVerifier(),
+		Key: key, Parameters: p,
+	}
 	target, err := client.AuthorizationURL(t.Context(), request)
 	if err != nil {
 		return nil, err
 	}
-	return client.Exchange(t.Context(), codeFor(t, target), request.CodeVerifier, request.Nonce)
+	return client.Exchange(t.Context(), provider.ExchangeRequest{
+		Code: codeFor(t, server, target), CodeVerifier: request.CodeVerifier, Nonce: request.Nonce,
+		Key: key, ACRValues: p.ACRValues, MaxAge: p.MaxAge, StartedAt: startedAt,
+	})
 }
 
-func codeFor(t *testing.T, authorizationURL string) string {
+func codeFor(t *testing.T, server *providertest.Server, authorizationURL string) string {
 	t.Helper()
-	browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	response, err := browser.Get(authorizationURL)
+	target, answer, err := server.SignIn(authorizationURL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	response.Body.Close()
-	location, err := response.Location()
-	if err != nil {
-		t.Fatal(err)
+	if target != redirectURL {
+		t.Fatalf("the browser is sent to %s", target)
 	}
-	return location.Query().Get("code")
+	return answer.Get("code")
 }
 
 // wantFailure checks an error's reason, and that it gives nothing away.
@@ -95,38 +128,6 @@ func wantFailure(t *testing.T, err error, reason provider.Reason) {
 	}
 }
 
-// BFF-02, SEC-08, SEC-09, OIDC-01, OIDC-03: what is in an authorization request.
-func TestAuthorizationRequest(t *testing.T) {
-	server := providertest.Start(t, providertest.Behaviour{})
-	client := provider.New(configFor(server))
-	verifier := oauth2.GenerateVerifier()
-	target, err := client.AuthorizationURL(t.Context(), provider.AuthorizationRequest{State: "the-state", Nonce: "the-nonce", CodeVerifier: verifier})
-	if err != nil {
-		t.Fatal(err)
-	}
-	u, err := url.Parse(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if u.Scheme+"://"+u.Host+u.Path != server.Issuer+"/authorize" {
-		t.Errorf("the request goes to %s", target)
-	}
-	want := map[string]string{
-		"response_type": "code", "client_id": "shop", "redirect_uri": redirectURL, "scope": "openid profile offline_access",
-		"state": "the-state", "nonce": "the-nonce",
-		"code_challenge": oauth2.S256ChallengeFromVerifier(verifier), "code_challenge_method": "S256",
-	}
-	got := u.Query()
-	for name, value := range want {
-		if len(got[name]) != 1 || got.Get(name) != value {
-			t.Errorf("%s is %q, want %q once", name, got[name], value)
-		}
-	}
-	if len(got) != len(want) {
-		t.Errorf("parameters beyond these: %v", got)
-	}
-}
-
 // The provider is down when the sidecar starts, and comes up later.
 func TestStartsWhileTheProviderIsDown(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -136,7 +137,9 @@ func TestStartsWhileTheProviderIsDown(t *testing.T) {
 	address := listener.Addr().String()
 	listener.Close()
 
-	client := provider.New(provider.Config{Issuer: "http://" + address, ClientID: "shop", Method: v1alpha1.ClientSecretBasic, RedirectURL: redirectURL})
+	client := provider.New(provider.Config{RedirectURL: redirectURL, Provider: v1alpha1.Provider{
+		IssuerURL: "http://" + address, ClientID: "shop",
+		ClientAuthentication: v1alpha1.ClientAuthentication{Method: v1alpha1.ClientSecretBasic}}})
 	_, err = client.AuthorizationURL(t.Context(), provider.AuthorizationRequest{})
 	wantFailure(t, err, provider.ReasonUnreachable)
 	if !errors.Is(err, provider.ErrUnavailable) {
@@ -219,19 +222,21 @@ func TestConnectTo(t *testing.T) {
 	}})
 	var mu sync.Mutex
 	var hosts, names []string
-	front := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	front := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		hosts, names = append(hosts, r.Host), append(names, r.TLS.ServerName)
 		mu.Unlock()
 		inner.ServeHTTP(w, r)
 	}))
+	front.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
+	front.StartTLS()
 	defer front.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(front.Certificate()) // it is for example.com
 
 	config := configFor(inner)
-	config.Issuer = "https://example.com"
-	config.ConnectTo = front.Listener.Addr().String()
+	config.Provider.IssuerURL = "https://example.com"
+	config.Provider.ConnectTo = front.Listener.Addr().String()
 	config.RootCAs = roots
 	if err := provider.New(config).Discover(t.Context()); err != nil {
 		t.Fatal(err)
@@ -255,12 +260,13 @@ func TestConnectTo(t *testing.T) {
 func TestConfigurationsThatCannotWork(t *testing.T) {
 	server := providertest.Start(t, providertest.Behaviour{})
 	for name, change := range map[string]func(*provider.Config){
-		"issuer without TLS":   func(c *provider.Config) { c.Issuer = "http://id.example.com" },
-		"issuer that is a URN": func(c *provider.Config) { c.Issuer = "urn:id" },
+		"issuer without TLS":   func(c *provider.Config) { c.Provider.IssuerURL = "http://id.example.com" },
+		"issuer that is a URN": func(c *provider.Config) { c.Provider.IssuerURL = "urn:id" },
 		"issuer that is no URL": func(c *provider.Config) {
-			c.Issuer = "http://[::1"
+			c.Provider.IssuerURL = "http://[::1"
 		},
-		"unknown method": func(c *provider.Config) { c.Method = "none" },
+		"CA bundle without a certificate": func(c *provider.Config) { c.Provider.CABundle = "MARKER" },
+		"unknown method":                  func(c *provider.Config) { c.Provider.ClientAuthentication.Method = "none" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := configFor(server)
@@ -283,4 +289,55 @@ func TestHangingProviderEndsWithTheCaller(t *testing.T) {
 	if ctx.Err() == nil {
 		t.Error("the client gave up before its caller")
 	}
+}
+
+// DISC-02: the authorities of the policy's bundle take the place of the usual
+// ones.
+func TestCABundle(t *testing.T) {
+	server := providertest.StartTLS(t, providertest.Behaviour{})
+	if err := clientOf(server, nil).Discover(t.Context()); err != nil {
+		t.Error(err)
+	}
+	other := providertest.StartTLS(t, providertest.Behaviour{})
+	_, certificate := certificateFor(t, "another authority")
+	err := clientOf(other, func(c *provider.Config) {
+		c.Provider.CABundle = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
+	}).Discover(t.Context())
+	wantFailure(t, err, provider.ReasonUnreachable)
+}
+
+// The provider's clock is compared by each answer it makes itself.
+func TestClockOffset(t *testing.T) {
+	var header atomic.Value
+	header.Store(http.Header{})
+	server := providertest.Start(t, providertest.Behaviour{Serve: func(w http.ResponseWriter, _ *http.Request) bool {
+		for name, values := range header.Load().(http.Header) {
+			w.Header()[name] = values
+		}
+		return false
+	}})
+	client := provider.New(configFor(server))
+	if _, ok := client.ClockOffset(); ok {
+		t.Error("an offset before the first answer")
+	}
+	in := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
+	near := func(want time.Duration) {
+		t.Helper()
+		if got, ok := client.ClockOffset(); !ok || (got-want).Abs() > 5*time.Second {
+			t.Errorf("offset %v, want about %v", got, want)
+		}
+	}
+	if err := client.Discover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	near(0)
+	header.Store(http.Header{"Date": {in(time.Hour)}})
+	_ = client.Revoke(t.Context(), token.Set{Refresh: "x"})
+	near(time.Hour)
+	header.Store(http.Header{"Date": {in(-time.Hour)}, "Age": {"3600"}}) // a cache's
+	_ = client.Revoke(t.Context(), token.Set{Refresh: "x"})
+	near(time.Hour)
+	header.Store(http.Header{"Date": {"yesterday"}})
+	_ = client.Revoke(t.Context(), token.Set{Refresh: "x"})
+	near(time.Hour)
 }

@@ -1,89 +1,45 @@
 package provider_test
 
 import (
+	"crypto"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/oauth2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
 	"github.com/bff-operator/bff-operator/sidecar/internal/provider"
 	"github.com/bff-operator/bff-operator/sidecar/internal/provider/providertest"
-	"github.com/bff-operator/bff-operator/sidecar/internal/secret"
+	"github.com/bff-operator/bff-operator/sidecar/internal/token"
 )
 
 func TestExchange(t *testing.T) {
 	server := providertest.Start(t, providertest.Behaviour{})
 	before := time.Now()
-	got, err := login(t, provider.New(configFor(server)))
+	got, err := login(t, server, provider.New(configFor(server)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got.Issuer != server.Issuer || got.Subject != "alice" || got.SID != "provider-session" || got.Claims["name"] != "Alice Liddell" {
 		t.Errorf("issuer %q, subject %q, sid %q, claims %v", got.Issuer, got.Subject, got.SID, got.Claims)
 	}
-	if set := got.Tokens; set.Access == "" || set.Refresh == "" || set.ID == "" {
+	set := got.Tokens
+	if set.Access.Token == "" || set.Access.Type != token.Bearer || set.Refresh == "" || set.ID == "" || set.Key != nil {
 		t.Errorf("tokens missing: %v", set)
 	}
-	if lifetime := got.Tokens.AccessExpiry.Sub(before); lifetime < 60*time.Second || lifetime > 70*time.Second {
-		t.Errorf("the access token lives %v, want 60s", lifetime)
+	if set.Access.ObtainedAt.Before(before) || got.AuthTime.IsZero() {
+		t.Errorf("obtained at %v, authenticated at %v", set.Access.ObtainedAt, got.AuthTime)
 	}
-}
-
-// OA-06, OIDC-05: one way to authenticate, the registered one, with a secret
-// full of odd characters that is read when it is used.
-func TestClientAuthentication(t *testing.T) {
-	for _, method := range []v1alpha1.ClientAuthenticationMethod{v1alpha1.ClientSecretBasic, v1alpha1.ClientSecretPost} {
-		t.Run(string(method), func(t *testing.T) {
-			server := providertest.Start(t, providertest.Behaviour{})
-			var current atomic.Value
-			current.Store("old")
-			config := configFor(server)
-			config.Method = method
-			config.Secret = func() secret.String { return secret.New(current.Load().(string)) }
-			client := provider.New(config)
-
-			_, err := login(t, client)
-			wantFailure(t, err, provider.ReasonClientRefused)
-			current.Store(providertest.ClientSecret)
-			got, err := login(t, client)
-			if err != nil {
-				t.Fatalf("after the secret was rotated: %v", err)
-			}
-			if _, err := client.Refresh(t.Context(), got.Tokens); err != nil {
-				t.Error(err)
-			}
-			if err := client.Revoke(t.Context(), got.Tokens.Refresh); err != nil {
-				t.Error(err)
-			}
-
-			for _, r := range server.Requests() {
-				inHeader, inBody := r.User != "" || r.Secret != "", r.Form.Has("client_secret")
-				if inHeader != (method == v1alpha1.ClientSecretBasic) || inBody != (method == v1alpha1.ClientSecretPost) {
-					t.Errorf("%s: authenticated in the header %t, in the body %t", r.Path, inHeader, inBody)
-				}
-			}
-			if n := len(server.Requests()); n != 4 {
-				t.Errorf("%d requests, want 4: the client must not try again another way", n)
-			}
-
-			// BFF-01: without a secret nothing is sent.
-			current.Store("")
-			_, err = login(t, client)
-			wantFailure(t, err, provider.ReasonClientSecret)
-			wantFailure(t, client.Revoke(t.Context(), "x"), provider.ReasonClientSecret)
-			if n := len(server.Requests()); n != 4 {
-				t.Error("a request was sent without a client secret")
-			}
-		})
+	if lifetime := set.Access.Expiry.Sub(before); lifetime < 60*time.Second || lifetime > 70*time.Second {
+		t.Errorf("the access token lives %v, want 60s", lifetime)
 	}
 }
 
@@ -110,7 +66,9 @@ func TestExchangeRefuses(t *testing.T) {
 	}{
 		"OIDC-06 no ID token":          {response(without("id_token")), provider.ReasonIDTokenMissing},
 		"OIDC-06 ID token is a number": {response(set("id_token", 1)), provider.ReasonIDTokenMissing},
-		"ID token is no JWT":           {response(set("id_token", "MARKER")), provider.ReasonIDTokenSignature},
+		"ID token is no JWT":           {response(set("id_token", "MARKER")), provider.ReasonIDTokenMalformed},
+		"IDT-01 encrypted":             {response(set("id_token", providertest.Encrypted())), provider.ReasonIDTokenEncrypted},
+		"OA-07 DPoP without a proof":   {response(set("token_type", "DPoP")), provider.ReasonTokenType},
 		"OA-07 token type mac":         {response(set("token_type", "mac")), provider.ReasonTokenType},
 		"OA-07 no token type":          {response(without("token_type")), provider.ReasonTokenType},
 		"no access token":              {response(without("access_token")), provider.ReasonResponse},
@@ -132,16 +90,22 @@ func TestExchangeRefuses(t *testing.T) {
 		"CT-10 alg none": {signed(func(_ *providertest.Server, c map[string]any) string {
 			payload, _ := json.Marshal(c)
 			return providertest.Unsigned(string(payload))
-		}), provider.ReasonIDTokenSignature},
+		}), provider.ReasonIDTokenAlgorithm},
+		"BCL-21 a logout token": {signed(func(s *providertest.Server, c map[string]any) string {
+			return s.SignTyped(jose.RS256, "logout+jwt", c)
+		}), provider.ReasonIDTokenType},
+		"an access token": {signed(func(s *providertest.Server, c map[string]any) string {
+			return s.SignTyped(jose.RS256, "application/AT+JWT", c)
+		}), provider.ReasonIDTokenType},
 		"IDT-08 HS256 with the public key": {signed(func(s *providertest.Server, c map[string]any) string {
 			return s.SignWith(jose.HS256, x509.MarshalPKCS1PublicKey(s.PublicKey()), "key-0", c)
-		}), provider.ReasonIDTokenSignature},
+		}), provider.ReasonIDTokenAlgorithm},
 		"IDT-08 HS256 with the client secret": {signed(func(s *providertest.Server, c map[string]any) string {
 			return s.SignWith(jose.HS256, []byte(providertest.ClientSecret), "key-0", c)
-		}), provider.ReasonIDTokenSignature},
+		}), provider.ReasonIDTokenAlgorithm},
 		"IDT-07 an algorithm that is not advertised": {signed(func(s *providertest.Server, c map[string]any) string {
 			return s.SignAs(jose.PS256, c)
-		}), provider.ReasonIDTokenSignature},
+		}), provider.ReasonIDTokenAlgorithm},
 		"IDT-06 a foreign key under a known id": {signed(func(s *providertest.Server, c map[string]any) string {
 			return s.SignWith(jose.RS256, providertest.OtherKey(), "key-0", c)
 		}), provider.ReasonIDTokenSignature},
@@ -177,13 +141,14 @@ func TestExchangeRefuses(t *testing.T) {
 		"token endpoint 404":      {serve("/token", func(w http.ResponseWriter) { http.Error(w, "MARKER", 404) }), provider.ReasonResponse},
 		"token endpoint 503":      {serve("/token", func(w http.ResponseWriter) { http.Error(w, "MARKER", http.StatusServiceUnavailable) }), provider.ReasonStatus},
 		"token endpoint 429":      {serve("/token", func(w http.ResponseWriter) { providertest.Fail(w, 429, "slow_down") }), provider.ReasonStatus},
+		"invalid_scope":           {serve("/token", func(w http.ResponseWriter) { providertest.Fail(w, 400, "invalid_scope") }), provider.ReasonTarget},
 		"invalid_grant":           {serve("/token", func(w http.ResponseWriter) { providertest.Fail(w, 400, "invalid_grant") }), provider.ReasonGrantRefused},
 		"invalid_client":          {serve("/token", func(w http.ResponseWriter) { providertest.Fail(w, 401, "invalid_client") }), provider.ReasonClientRefused},
 		"a code of its own":       {serve("/token", func(w http.ResponseWriter) { providertest.Fail(w, 400, "MARKER") }), provider.ReasonRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := providertest.Start(t, row.b)
-			got, err := login(t, provider.New(configFor(server)))
+			got, err := login(t, server, provider.New(configFor(server)))
 			wantFailure(t, err, row.want)
 			if got != nil {
 				t.Error("somebody was logged in")
@@ -211,12 +176,12 @@ func TestExchangeAccepts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := providertest.Start(t, providertest.Behaviour{Response: change})
-			got, err := login(t, provider.New(configFor(server)))
+			got, err := login(t, server, provider.New(configFor(server)))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if name == "OA-08 no expires_in" && !got.Tokens.AccessExpiry.IsZero() {
-				t.Errorf("an expiry was made up: %v", got.Tokens.AccessExpiry)
+			if name == "OA-08 no expires_in" && !got.Tokens.Access.Expiry.IsZero() {
+				t.Errorf("an expiry was made up: %v", got.Tokens.Access.Expiry)
 			}
 		})
 	}
@@ -229,7 +194,7 @@ func TestIDTokenWithoutKeyID(t *testing.T) {
 	server.Behave(providertest.Behaviour{Sign: func(s *providertest.Server, c map[string]any) string {
 		return s.SignWith(jose.RS256, providertest.OtherKey(), "", c)
 	}})
-	if _, err := login(t, provider.New(configFor(server))); err != nil {
+	if _, err := login(t, server, provider.New(configFor(server))); err != nil {
 		t.Error(err)
 	}
 }
@@ -243,7 +208,7 @@ func TestCodeOfAnotherTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = client.Exchange(t.Context(), codeFor(t, target), oauth2.GenerateVerifier(), "n")
+	_, err = client.Exchange(t.Context(), provider.ExchangeRequest{Code: codeFor(t, server, target), CodeVerifier: oauth2.GenerateVerifier(), Nonce: "n"})
 	wantFailure(t, err, provider.ReasonGrantRefused)
 }
 
@@ -251,7 +216,7 @@ func TestCodeOfAnotherTransaction(t *testing.T) {
 func TestTokenEndpointRedirectIsNotFollowed(t *testing.T) {
 	elsewhere := providertest.Start(t, providertest.Behaviour{})
 	server := providertest.Start(t, serve("/token", redirectTo(elsewhere.Issuer+"/token")))
-	_, err := login(t, provider.New(configFor(server)))
+	_, err := login(t, server, provider.New(configFor(server)))
 	wantFailure(t, err, provider.ReasonResponse)
 	if n := len(elsewhere.Requests()); n != 0 {
 		t.Errorf("%d requests went elsewhere", n)
@@ -263,9 +228,55 @@ func TestHangingTokenEndpoint(t *testing.T) {
 	config := configFor(server)
 	config.Timeout = 200 * time.Millisecond
 	start := time.Now()
-	_, err := login(t, provider.New(config))
+	_, err := login(t, server, provider.New(config))
 	wantFailure(t, err, provider.ReasonUnreachable)
 	if !errors.Is(err, provider.ErrUnavailable) || time.Since(start) > 5*time.Second {
 		t.Errorf("after %v: %v", time.Since(start), err)
 	}
+}
+
+// FT-06, FAPI-19, IDT-03, IDT-09: what the policy allows, and no more.
+func TestPolicyOfIDTokens(t *testing.T) {
+	elliptic := ellipticKey(t)
+	es256 := func(s *providertest.Server, c map[string]any) string {
+		return s.SignAs(jose.ES256, c) // at_hash has SHA-256 too
+	}
+	only := func(algorithms ...v1alpha1.SigningAlgorithm) func(*provider.Config) {
+		return func(c *provider.Config) { c.Provider.IDTokenSigningAlgorithms = algorithms }
+	}
+	late := func(c map[string]any) { c["exp"] = time.Now().Add(-2 * time.Minute).Unix() }
+	both := func(c map[string]any) { c["aud"] = []string{providertest.ClientID, "partner"} }
+	for name, row := range map[string]struct {
+		b      providertest.Behaviour
+		key    crypto.Signer
+		config func(*provider.Config)
+		want   provider.Reason
+	}{
+		"ES256 agreed on":         {b: providertest.Behaviour{Sign: es256}, key: elliptic, config: only("ES256")},
+		"ES256 not agreed on":     {b: providertest.Behaviour{Sign: es256}, key: elliptic, want: provider.ReasonIDTokenAlgorithm},
+		"RS256 not agreed on":     {config: only("PS256", "ES256"), want: provider.ReasonIDTokenAlgorithm},
+		"a trusted audience":      {b: providertest.Behaviour{Claims: both}, config: func(c *provider.Config) { c.Provider.TrustedAudiences = []string{"partner"} }},
+		"an untrusted audience":   {b: providertest.Behaviour{Claims: both}, config: func(c *provider.Config) { c.Provider.TrustedAudiences = []string{"bank"} }, want: provider.ReasonIDTokenAudience},
+		"late within the skew":    {b: providertest.Behaviour{Claims: late}, config: skew(3 * time.Minute)},
+		"late outside of it":      {b: providertest.Behaviour{Claims: late}, want: provider.ReasonIDTokenExpired},
+		"a second late, no skew":  {b: providertest.Behaviour{Claims: func(c map[string]any) { c["exp"] = time.Now().Add(-time.Second).Unix() }}, config: skew(0), want: provider.ReasonIDTokenExpired},
+		"an advertised algorithm": {b: providertest.Behaviour{Sign: es256, Metadata: func(m map[string]any) { m["id_token_signing_alg_values_supported"] = []string{"RS256", "ES256"} }}, key: elliptic},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := providertest.Start(t, row.b)
+			if row.key != nil {
+				server.UseKey(row.key, "elliptic")
+			}
+			_, err := login(t, server, clientOf(server, row.config))
+			if row.want != "" {
+				wantFailure(t, err, row.want)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func skew(d time.Duration) func(*provider.Config) {
+	return func(c *provider.Config) { c.Provider.ClockSkew = &metav1.Duration{Duration: d} }
 }

@@ -13,12 +13,18 @@ import (
 )
 
 // keySet is the provider's public keys (OpenID Connect Core section 10.1). It
-// implements oidc.KeySet, and differs from go-oidc's own in that a token with
-// an unknown key id cannot make it fetch without end (OIDC-12), and in that a
-// key the provider has withdrawn is forgotten after maxAge.
+// differs from go-oidc's own in that a token with an unknown key id cannot make
+// it fetch without end (OIDC-12), in that a key the provider has withdrawn is
+// forgotten after maxAge, and in that known keys serve on while newer ones
+// cannot be fetched.
 type keySet struct {
 	url  string
 	keys *cached[[]jose.JSONWebKey]
+
+	// Each kind of sender has an allowance of its own for keys that are not known:
+	// anybody may send a logout token, and must not use up what the answers of the
+	// provider itself may need.
+	answers, strangers allowance
 }
 
 func newKeySet(url string, client *http.Client, clock func() time.Time) *keySet {
@@ -27,63 +33,35 @@ func newKeySet(url string, client *http.Client, clock func() time.Time) *keySet 
 	})}
 }
 
-var errSignature = errors.New("no key of the provider verifies the signature")
-
-// VerifySignature returns the payload of a JWT that one of the provider's keys
-// has signed.
-func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	jws, err := jose.ParseSignedCompact(jwt, joseAlgorithms(asymmetric))
-	if err != nil || len(jws.Signatures) != 1 {
-		return nil, errSignature
-	}
+// verify returns the payload of a JWT that one of the provider's keys has
+// signed. Its error is errSignature, or matches ErrUnavailable if the keys
+// cannot be had.
+func (k *keySet) verify(ctx context.Context, jwt signed, a *allowance) ([]byte, error) {
 	keys, err := k.keys.get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if payload, ok := verify(jws, keys); ok {
+	if payload, ok := jwt.verify(keys); ok {
 		return payload, nil
 	}
 	// The provider may have a new key (section 10.1.1).
-	keys, err = k.keys.renewed(ctx)
+	keys, current, err := k.keys.renewed(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	if payload, ok := verify(jws, keys); ok {
+	if payload, ok := jwt.verify(keys); ok {
 		return payload, nil
 	}
-	return nil, errSignature
-}
-
-// verify tries every key that may be meant: ids need not be unique, and a token
-// need not name one. Keys in the token's own header are never looked at.
-func verify(jws *jose.JSONWebSignature, keys []jose.JSONWebKey) ([]byte, bool) {
-	header := jws.Signatures[0].Protected
-	for _, key := range keys {
-		switch {
-		case header.KeyID != "" && key.KeyID != header.KeyID,
-			key.Algorithm != "" && key.Algorithm != header.Algorithm,
-			key.Use != "" && key.Use != "sig":
-			continue
-		}
-		if payload, err := jws.Verify(&key); err == nil {
-			return payload, true
-		}
+	if !current && len(jwt.candidates(keys)) == 0 {
+		return nil, failure("find the key of a signature", ReasonKeysOutdated, nil)
 	}
-	return nil, false
+	return nil, errSignature
 }
 
 // isWeak says whether a key is shorter than RFC 7518 section 3.3 allows.
 func isWeak(key jose.JSONWebKey) bool {
 	public, ok := key.Key.(*rsa.PublicKey)
 	return ok && public.N.BitLen() < 2048
-}
-
-func joseAlgorithms(names []string) []jose.SignatureAlgorithm {
-	algorithms := make([]jose.SignatureAlgorithm, len(names))
-	for i, name := range names {
-		algorithms[i] = jose.SignatureAlgorithm(name)
-	}
-	return algorithms
 }
 
 func fetchKeys(ctx context.Context, client *http.Client, url string) ([]jose.JSONWebKey, error) {

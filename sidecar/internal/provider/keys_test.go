@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -20,12 +21,12 @@ import (
 func TestKeyRotation(t *testing.T) {
 	server := providertest.Start(t, providertest.Behaviour{})
 	client := provider.New(configFor(server))
-	if _, err := login(t, client); err != nil {
+	if _, err := login(t, server, client); err != nil {
 		t.Fatal(err)
 	}
 	server.RotateKey()
 	for range 3 {
-		if _, err := login(t, client); err != nil {
+		if _, err := login(t, server, client); err != nil {
 			t.Fatalf("after the rotation: %v", err)
 		}
 	}
@@ -42,24 +43,29 @@ func TestKeyRotation(t *testing.T) {
 func TestJunkKeyIDs(t *testing.T) {
 	server := providertest.Start(t, providertest.Behaviour{})
 	client := provider.New(configFor(server))
-	if _, err := login(t, client); err != nil {
+	if _, err := login(t, server, client); err != nil {
 		t.Fatal(err)
 	}
 	var serial atomic.Int64
 	signature := base64.RawURLEncoding.EncodeToString(make([]byte, 256))
-	server.Behave(providertest.Behaviour{Sign: func(*providertest.Server, map[string]any) string {
+	junk := func(*providertest.Server, map[string]any) string {
 		header := fmt.Sprintf(`{"alg":"RS256","kid":"junk-%d"}`, serial.Add(1))
 		return base64.RawURLEncoding.EncodeToString([]byte(header)) + ".e30." + signature
-	}})
-	for range 1000 {
-		_, err := login(t, client)
+	}
+	server.Behave(providertest.Behaviour{Sign: junk})
+	for range 300 {
+		_, err := login(t, server, client)
 		wantFailure(t, err, provider.ReasonIDTokenSignature)
 	}
-	if n := server.Count("/keys"); n > 10 {
-		t.Errorf("1000 junk key ids made the client fetch keys %d times", n)
+	for range 1000 {
+		_, err := client.VerifyLogoutToken(t.Context(), junk(nil, nil))
+		wantFailure(t, err, provider.ReasonLogoutSignature)
+	}
+	if n := server.Count("/keys"); n > 12 {
+		t.Errorf("1300 junk key ids made the client fetch keys %d times", n)
 	}
 	server.Behave(providertest.Behaviour{})
-	if _, err := login(t, client); err != nil {
+	if _, err := login(t, server, client); err != nil {
 		t.Errorf("a good token is refused after the junk: %v", err)
 	}
 }
@@ -67,20 +73,31 @@ func TestJunkKeyIDs(t *testing.T) {
 // OIDC-12: keys that are known serve on while the provider cannot give them.
 func TestKeysOutage(t *testing.T) {
 	server := providertest.Start(t, providertest.Behaviour{})
-	client := provider.New(configFor(server))
-	if _, err := login(t, client); err != nil {
+	now := time.Now()
+	client := clientOf(server, func(c *provider.Config) { c.Clock = func() time.Time { return now } })
+	if _, err := login(t, server, client); err != nil {
 		t.Fatal(err)
 	}
 	server.Behave(serve("/keys", func(w http.ResponseWriter) { http.Error(w, "no", http.StatusServiceUnavailable) }))
-	if _, err := login(t, client); err != nil {
+	if _, err := login(t, server, client); err != nil {
 		t.Errorf("a token with a known key: %v", err)
+	}
+	now = now.Add(2 * time.Hour) // keys would be fetched again
+	server.Behave(providertest.Behaviour{
+		Serve: serve("/keys", func(w http.ResponseWriter) { http.Error(w, "no", http.StatusServiceUnavailable) }).Serve,
+		Claims: func(c map[string]any) {
+			c["iat"], c["exp"] = now.Unix(), now.Add(time.Minute).Unix()
+		},
+	})
+	if _, err := login(t, server, client); err != nil {
+		t.Errorf("a token with a known, old key: %v", err)
 	}
 }
 
 // Without keys it is not known whether the token is good: that may pass.
 func TestKeysOutageAtTheFirstLogin(t *testing.T) {
 	server := providertest.Start(t, serve("/keys", func(w http.ResponseWriter) { http.Error(w, "no", http.StatusServiceUnavailable) }))
-	_, err := login(t, provider.New(configFor(server)))
+	_, err := login(t, server, provider.New(configFor(server)))
 	wantFailure(t, err, provider.ReasonStatus)
 	if !errors.Is(err, provider.ErrUnavailable) {
 		t.Errorf("error %v does not match ErrUnavailable", err)
@@ -89,6 +106,7 @@ func TestKeysOutageAtTheFirstLogin(t *testing.T) {
 
 // FAPI-20: decoys under the same key id, and keys of kinds nobody understands.
 func TestKeySetWithDecoys(t *testing.T) {
+	elliptic := ellipticKey(t)
 	server := providertest.Start(t, providertest.Behaviour{})
 	server.Behave(providertest.Behaviour{Serve: func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/keys" {
@@ -99,11 +117,13 @@ func TestKeySetWithDecoys(t *testing.T) {
 			map[string]any{"kty": "RSA", "kid": "key-0", "n": "AQAB", "e": "AQAB"},
 			jose.JSONWebKey{Key: providertest.OtherKey().Public(), KeyID: "key-0"},
 			jose.JSONWebKey{Key: server.PublicKey(), KeyID: "key-0", Use: "enc"},
+			jose.JSONWebKey{Key: server.PublicKey(), KeyID: "key-0", Algorithm: "PS256"},
+			jose.JSONWebKey{Key: elliptic.Public(), KeyID: "key-0", Use: "sig"},
 			jose.JSONWebKey{Key: server.PublicKey(), KeyID: "key-0"},
 		}})
 		return true
 	}})
-	if _, err := login(t, provider.New(configFor(server))); err != nil {
+	if _, err := login(t, server, provider.New(configFor(server))); err != nil {
 		t.Error(err)
 	}
 }
@@ -145,7 +165,7 @@ func TestKeysThatDoNotCount(t *testing.T) {
 				providertest.WriteJSON(w, http.StatusOK, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{row.key(server)}})
 				return true
 			}})
-			_, err := login(t, provider.New(configFor(server)))
+			_, err := login(t, server, provider.New(configFor(server)))
 			wantFailure(t, err, row.want)
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"testing"
+	"time"
 
 	"golang.org/x/oauth2"
 
@@ -12,7 +13,6 @@ import (
 	"github.com/bff-operator/bff-operator/hack/demo/idp"
 	"github.com/bff-operator/bff-operator/hack/demo/idp/idptest"
 	"github.com/bff-operator/bff-operator/sidecar/internal/provider"
-	"github.com/bff-operator/bff-operator/sidecar/internal/secret"
 	"github.com/bff-operator/bff-operator/sidecar/internal/token"
 )
 
@@ -26,9 +26,12 @@ func TestRealProvider(t *testing.T) {
 				PostLogoutRedirectURIs: []string{"https://shop.example.com/"}, Audience: []string{"shop-api"},
 			}}})
 			client := provider.New(provider.Config{
-				Issuer: server.Issuer, ClientID: "shop", Method: method, RedirectURL: redirectURL,
-				Secret: func() secret.String { return secret.New(clientSecret) },
-				Scopes: []string{"openid", "profile", "email", "offline_access"},
+				Provider: v1alpha1.Provider{
+					IssuerURL: server.Issuer, ClientID: "shop", UserInfo: v1alpha1.Enabled,
+					ClientAuthentication: v1alpha1.ClientAuthentication{Method: method},
+					Scopes:               []string{"openid", "profile", "email", "offline_access"},
+				},
+				RedirectURL: redirectURL, Credentials: withSecret(clientSecret),
 			})
 			jar, _ := cookiejar.New(nil)
 			browser := &http.Client{Jar: jar}
@@ -43,22 +46,24 @@ func TestRealProvider(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			maxAge := time.Hour
 			code := callback.Query().Get("code")
-			got, err := client.Exchange(t.Context(), code, request.CodeVerifier, request.Nonce)
+			got, err := client.Exchange(t.Context(), provider.ExchangeRequest{
+				Code: code, CodeVerifier: request.CodeVerifier, Nonce: request.Nonce, MaxAge: &maxAge})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Subject != "alice" || got.Claims["name"] != "Alice Liddell" || got.SID == "" {
+			if got.Subject != "alice" || got.Claims["name"] != "Alice Liddell" || got.SID == "" || got.AuthTime.IsZero() {
 				t.Errorf("subject %q, sid %q, claims %v", got.Subject, got.SID, got.Claims)
 			}
 
 			tokens := got.Tokens
 			for range 3 {
-				renewed, err := client.Refresh(t.Context(), tokens)
+				renewed, err := client.Refresh(t.Context(), tokens, token.Target{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if renewed.Access == tokens.Access || renewed.Refresh == tokens.Refresh {
+				if renewed.Access.Token == tokens.Access.Token || renewed.Refresh == tokens.Refresh {
 					t.Error("a refresh changed nothing")
 				}
 				tokens = renewed
@@ -78,11 +83,24 @@ func TestRealProvider(t *testing.T) {
 			if response.StatusCode != http.StatusOK {
 				t.Errorf("the provider answers the logout with status %d", response.StatusCode)
 			}
-
-			if err := client.Revoke(t.Context(), tokens.Refresh); err != nil {
+			// RPL-02: with a hint it asks nothing, and sends the browser back.
+			end, ok := client.EndSession(t.Context(), tokens.ID, "https://shop.example.com/")
+			if !ok {
+				t.Fatal("no end session request")
+			}
+			stay := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+			if response, err = stay.PostForm(end.URL, end.Form); err != nil {
 				t.Fatal(err)
 			}
-			_, err = client.Refresh(t.Context(), tokens)
+			response.Body.Close()
+			if location := response.Header.Get("Location"); location != "https://shop.example.com/" {
+				t.Errorf("after the logout the browser is sent to %q with status %d", location, response.StatusCode)
+			}
+
+			if err := client.Revoke(t.Context(), tokens); err != nil {
+				t.Fatal(err)
+			}
+			_, err = client.Refresh(t.Context(), tokens, token.Target{})
 			wantFailure(t, err, provider.ReasonGrantRefused)
 			if !errors.Is(err, token.ErrInvalidGrant) {
 				t.Errorf("error %v does not match token.ErrInvalidGrant", err)

@@ -14,12 +14,8 @@ import (
 // loggedIn is a client with the tokens of a login.
 func loggedIn(t *testing.T, server *providertest.Server, change func(*provider.Config)) (*provider.Client, token.Set) {
 	t.Helper()
-	config := configFor(server)
-	if change != nil {
-		change(&config)
-	}
-	client := provider.New(config)
-	got, err := login(t, client)
+	client := clientOf(server, change)
+	got, err := login(t, server, client)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,11 +38,11 @@ func TestRefresh(t *testing.T) {
 			client, old := loggedIn(t, server, nil)
 			server.Behave(providertest.Behaviour{Response: row.change, Claims: func(c map[string]any) { c["jti"] = time.Now().UnixNano() }})
 			for range 3 {
-				got, err := client.Refresh(t.Context(), old)
+				got, err := client.Refresh(t.Context(), old, token.Target{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got.Access == "" || got.Access == old.Access {
+				if got.Access.Token == "" || got.Access == old.Access {
 					t.Error("no new access token")
 				}
 				if (got.Refresh != old.Refresh) != row.rotates || got.Refresh == "" {
@@ -77,6 +73,7 @@ func TestRefreshFailures(t *testing.T) {
 		b           providertest.Behaviour
 		want        provider.Reason
 		ended       bool
+		other       bool // user
 		unavailable bool
 	}{
 		"invalid_grant":                    {b: fail(400, "invalid_grant"), want: provider.ReasonGrantRefused, ended: true},
@@ -96,24 +93,38 @@ func TestRefreshFailures(t *testing.T) {
 		"cut short":                        {b: serve("/token", cutShort), want: provider.ReasonUnreachable, unavailable: true},
 		"not HTTP":                         {b: serve("/token", garbage), want: provider.ReasonUnreachable, unavailable: true},
 		"OA-07 token type mac":             {b: providertest.Behaviour{Response: set("token_type", "mac")}, want: provider.ReasonTokenType},
-		"CT-34 ID token of another user":   {b: providertest.Behaviour{Claims: set("sub", "bob")}, want: provider.ReasonIDTokenChanged},
-		"CT-34 ID token of another issuer": {b: providertest.Behaviour{Claims: set("iss", "https://evil.example.com")}, want: provider.ReasonIDTokenIssuer},
-		"OIDC-11 other audience":           {b: providertest.Behaviour{Claims: set("aud", "bank")}, want: provider.ReasonIDTokenAudience},
-		"OIDC-11 other nonce":              {b: providertest.Behaviour{Claims: set("nonce", "another")}, want: provider.ReasonIDTokenNonce},
-		"IDT-17 at_hash":                   {b: providertest.Behaviour{Claims: set("at_hash", "another")}, want: provider.ReasonIDTokenAccessHash},
-		"unsigned ID token":                {b: providertest.Behaviour{Response: set("id_token", providertest.Unsigned(`{}`))}, want: provider.ReasonIDTokenSignature},
+		"RES-06 invalid_target":            {b: fail(400, "invalid_target"), want: provider.ReasonTarget},
+		"CT-34 ID token of another user":   {b: providertest.Behaviour{Claims: set("sub", "bob")}, want: provider.ReasonIDTokenChanged, other: true},
+		"CT-34 ID token of another issuer": {b: providertest.Behaviour{Claims: set("iss", "https://evil.example.com")}, want: provider.ReasonIDTokenIssuer, other: true},
+		"OIDC-11 other audience":           {b: providertest.Behaviour{Claims: set("aud", "bank")}, want: provider.ReasonIDTokenAudience, other: true},
+		"OIDC-11 other nonce":              {b: providertest.Behaviour{Claims: set("nonce", "another")}, want: provider.ReasonIDTokenNonce, other: true},
+		"OIDC-11 other auth_time":          {b: providertest.Behaviour{Claims: set("auth_time", 1)}, want: provider.ReasonAuthTimeChanged, other: true},
+		"OIDC-11 issued before":            {b: providertest.Behaviour{Claims: set("iat", 1)}, want: provider.ReasonIDTokenChanged, other: true},
+		"OIDC-11 expired":                  {b: providertest.Behaviour{Claims: set("exp", 1)}, want: provider.ReasonIDTokenExpired, other: true},
+		"IDT-17 at_hash":                   {b: providertest.Behaviour{Claims: set("at_hash", "another")}, want: provider.ReasonIDTokenAccessHash, other: true},
+		"unsigned ID token":                {b: providertest.Behaviour{Response: set("id_token", providertest.Unsigned(`{}`))}, want: provider.ReasonIDTokenAlgorithm, other: true},
+		"encrypted ID token":               {b: providertest.Behaviour{Response: set("id_token", providertest.Encrypted())}, want: provider.ReasonIDTokenEncrypted, other: true},
+		"BCL-21 a logout token": {b: providertest.Behaviour{Sign: func(s *providertest.Server, _ map[string]any) string {
+			return s.LogoutToken(nil)
+		}}, want: provider.ReasonIDTokenType, other: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := providertest.Start(t, providertest.Behaviour{})
 			client, old := loggedIn(t, server, func(c *provider.Config) { c.Timeout = 500 * time.Millisecond })
 			server.Behave(row.b)
-			got, err := client.Refresh(t.Context(), old)
+			got, err := client.Refresh(t.Context(), old, token.Target{})
 			wantFailure(t, err, row.want)
-			if got != (token.Set{}) {
+			if got.Access.Token != "" || got.Refresh != "" || got.ID != "" {
 				t.Error("tokens were returned with the error")
 			}
 			if ended := errors.Is(err, token.ErrInvalidGrant); ended != row.ended {
 				t.Errorf("matches token.ErrInvalidGrant: %t, want %t", ended, row.ended)
+			}
+			if other := errors.Is(err, token.ErrOtherUser); other != row.other {
+				t.Errorf("matches token.ErrOtherUser: %t, want %t", other, row.other)
+			}
+			if errors.Is(err, token.ErrInvalidTarget) {
+				t.Error("matches token.ErrInvalidTarget, though there was no target")
 			}
 			if unavailable := errors.Is(err, provider.ErrUnavailable); unavailable != row.unavailable {
 				t.Errorf("matches ErrUnavailable: %t, want %t", unavailable, row.unavailable)
@@ -125,7 +136,7 @@ func TestRefreshFailures(t *testing.T) {
 // A refused code says nothing about a refresh token.
 func TestRefusedCodeIsNoRefusedRefreshToken(t *testing.T) {
 	server := providertest.Start(t, serve("/token", func(w http.ResponseWriter) { providertest.Fail(w, 400, "invalid_grant") }))
-	_, err := login(t, provider.New(configFor(server)))
+	_, err := login(t, server, provider.New(configFor(server)))
 	if errors.Is(err, token.ErrInvalidGrant) {
 		t.Errorf("error %v", err)
 	}
@@ -133,9 +144,83 @@ func TestRefusedCodeIsNoRefusedRefreshToken(t *testing.T) {
 
 func TestRefreshWithoutRefreshToken(t *testing.T) {
 	server := providertest.Start(t, providertest.Behaviour{})
-	_, err := provider.New(configFor(server)).Refresh(t.Context(), token.Set{Access: "a"})
+	_, err := provider.New(configFor(server)).Refresh(t.Context(), token.Set{Access: token.Access{Token: "a"}}, token.Target{})
 	wantFailure(t, err, provider.ReasonNoRefreshToken)
 	if len(server.Requests()) != 0 {
 		t.Error("the provider was asked")
+	}
+}
+
+// RES-04, RES-07: a token for one resource stands beside that of the login, and
+// the refresh token moves on.
+func TestRefreshForATarget(t *testing.T) {
+	server := providertest.Start(t, providertest.Behaviour{Rotate: true})
+	client, old := loggedIn(t, server, func(c *provider.Config) {
+		c.Provider.Resources = []string{"https://orders.example.com/", "https://stock.example.com/"}
+	})
+	orders := token.Target{Resource: "https://orders.example.com/", Scopes: []string{"read", "list"}}
+	stock := token.Target{Resource: "https://stock.example.com/"}
+	first, err := client.Refresh(t.Context(), old, orders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := client.Refresh(t.Context(), first, stock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forOrders, _ := second.For(orders)
+	forStock, _ := second.For(stock)
+	if second.Access != old.Access || forOrders.Token == "" || forStock.Token == "" || forOrders == forStock || len(first.Narrowed) != 1 {
+		t.Errorf("the tokens are mixed up: %d after the first refresh, %d after the second", len(first.Narrowed), len(second.Narrowed))
+	}
+	requests := server.Requests()
+	for i, want := range []struct{ resource, scope, refresh string }{
+		{orders.Resource, "read list", old.Refresh}, {stock.Resource, "", first.Refresh},
+	} {
+		form := requests[len(requests)-2+i].Form
+		if len(form["resource"]) != 1 || form.Get("resource") != want.resource || form.Get("scope") != want.scope || form.Get("refresh_token") != want.refresh {
+			t.Errorf("request %d: resource %q, scope %q", i, form["resource"], form["scope"])
+		}
+	}
+}
+
+// RES-06: a resource the provider gives no token for hurts no grant.
+func TestRefusedTarget(t *testing.T) {
+	for _, code := range []string{"invalid_target", "invalid_scope"} {
+		server := providertest.Start(t, providertest.Behaviour{})
+		client, old := loggedIn(t, server, nil)
+		server.Behave(serve("/token", func(w http.ResponseWriter) { providertest.Fail(w, 400, code) }))
+		_, err := client.Refresh(t.Context(), old, token.Target{Resource: "https://orders.example.com/"})
+		wantFailure(t, err, provider.ReasonTarget)
+		if !errors.Is(err, token.ErrInvalidTarget) || errors.Is(err, token.ErrInvalidGrant) {
+			t.Errorf("%s: error %v", code, err)
+		}
+	}
+}
+
+// Without keys the refresh token is not spent: its answer could not be verified.
+func TestNoRefreshWithoutKeys(t *testing.T) {
+	server := providertest.Start(t, providertest.Behaviour{Rotate: true})
+	_, old := loggedIn(t, server, nil)
+	restarted := provider.New(configFor(server))
+	server.Behave(serve("/keys", func(w http.ResponseWriter) { http.Error(w, "no", http.StatusServiceUnavailable) }))
+	before := server.Count("/token")
+	_, err := restarted.Refresh(t.Context(), old, token.Target{})
+	wantFailure(t, err, provider.ReasonStatus)
+	if !provider.IsTemporary(err) || server.Count("/token") != before {
+		t.Errorf("%d requests of the token endpoint, error %v", server.Count("/token")-before, err)
+	}
+}
+
+// OIDC-12: a new key that cannot be had yet is nobody's fault.
+func TestRefreshWithANewKeyInAKeysOutage(t *testing.T) {
+	server := providertest.Start(t, providertest.Behaviour{})
+	client, old := loggedIn(t, server, nil)
+	server.RotateKey()
+	server.Behave(serve("/keys", func(w http.ResponseWriter) { http.Error(w, "no", http.StatusServiceUnavailable) }))
+	_, err := client.Refresh(t.Context(), old, token.Target{})
+	wantFailure(t, err, provider.ReasonKeysOutdated)
+	if errors.Is(err, token.ErrOtherUser) || !provider.IsTemporary(err) {
+		t.Errorf("error %v", err)
 	}
 }

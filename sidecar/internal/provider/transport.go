@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -25,14 +24,24 @@ const (
 
 // newHTTPClient makes the client that every call of the provider uses.
 //
-// It follows no redirect: the one request that matters carries the client
-// secret. It does not use the proxies that environment variables name: where
-// tokens are sent is decided by the policy alone.
-func newHTTPClient(issuer *url.URL, connectTo string, roots *x509.CertPool, timeout time.Duration) *http.Client {
+// It follows no redirect: the requests that matter carry the client's
+// credentials.
+func (c *Client) newHTTPClient(transport http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport:     whole{timed{transport, &c.clock, c.config.Clock}},
+		Timeout:       c.config.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// newTransport makes connections to the provider. It does not use the proxies
+// that environment variables name: where tokens are sent is decided by the
+// policy alone.
+func newTransport(issuer *url.URL, connectTo string, config *tls.Config, timeout time.Duration) *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	transport := &http.Transport{
 		DialContext:           dialer.DialContext,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		TLSClientConfig:       config,
 		ForceAttemptHTTP2:     true,
 		TLSHandshakeTimeout:   5 * time.Second,
 		ResponseHeaderTimeout: timeout,
@@ -45,11 +54,7 @@ func newHTTPClient(issuer *url.URL, connectTo string, roots *x509.CertPool, time
 	if connectTo != "" {
 		transport.DialContext = dialInstead(dialer, hostPort(issuer), connectTo)
 	}
-	return &http.Client{
-		Transport:     whole{transport},
-		Timeout:       timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return transport
 }
 
 // dialInstead dials instead whenever target is meant. Host header and TLS
@@ -90,6 +95,15 @@ func (t whole) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
+// CloseIdleConnections lets http.Client.CloseIdleConnections through.
+func (t whole) CloseIdleConnections() { closeIdle(t.next) }
+
+func closeIdle(t http.RoundTripper) {
+	if closer, ok := t.(interface{ CloseIdleConnections() }); ok {
+		closer.CloseIdleConnections()
+	}
+}
+
 // documents makes every status but 200 an error, before anybody reads the body
 // into an error's text. It is for metadata and keys.
 type documents struct{ next http.RoundTripper }
@@ -105,14 +119,13 @@ func (d documents) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// statusError is an answer with a status that says enough.
-type statusError int
-
-func (s statusError) Error() string { return fmt.Sprintf("status %d", int(s)) }
-
 // callFailure explains a call that failed. If the network was not to blame, the
 // answer was, which is what otherwise says.
 func callFailure(attempt string, err error, otherwise Reason) *Error {
+	// One of this client's own, from before anything was sent.
+	if failed, ok := errors.AsType[*Error](err); ok {
+		return failure(attempt, failed.Reason, failed.cause)
+	}
 	if status, ok := errors.AsType[statusError](err); ok {
 		return failure(attempt, ReasonStatus, status)
 	}

@@ -3,12 +3,13 @@ package proxy
 import (
 	"errors"
 	"html"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/bff-operator/bff-operator/sidecar/internal/client"
+	"github.com/bff-operator/bff-operator/sidecar/internal/gate"
 	"github.com/bff-operator/bff-operator/sidecar/internal/problem"
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
 )
@@ -19,17 +20,15 @@ const retryPause = 100 * time.Millisecond
 
 // ApplicationOptions make an Application. All of them are required.
 type ApplicationOptions struct {
+	Common
 	Transport http.RoundTripper
 	// Address is host:port of the application.
 	Address string
-	// Public is the public URL.
-	Public *url.URL
 	// RequireLogin lets only sessions reach the application.
 	RequireLogin bool
-	Sessions     Sessions
-	// LoginURL is where a navigation starts a login.
-	LoginURL string
-	Logger   *slog.Logger
+	// ReturnTo is where a login may come back to for a navigation to a path of this
+	// site: that path, or another if a login would not take it.
+	ReturnTo func(target string) string
 }
 
 // Application forwards what is neither a route's nor ours to the single-page
@@ -37,66 +36,90 @@ type ApplicationOptions struct {
 type Application struct {
 	ApplicationOptions
 	to        *url.URL
+	transport again
 	forwarder *forwarder
 }
 
 // NewApplication makes the handler of the application.
 func NewApplication(o ApplicationOptions) *Application {
-	transport := again{next: o.Transport, pause: retryPause}
 	return &Application{
 		ApplicationOptions: o,
 		to:                 &url.URL{Scheme: "http", Host: o.Address},
-		forwarder:          newForwarder(transport, o.Public, o.Logger),
+		transport:          again{next: o.Transport, pause: retryPause},
+		forwarder:          newForwarder(o.Public, o.Logger),
 	}
 }
 
 // Serve answers one request. The application sees the public host and its own
 // cookies; it never sees ours, and no token.
 func (a *Application) Serve(w http.ResponseWriter, r *http.Request, path Path) {
-	if a.RequireLogin && !a.loggedIn(w, r, path) {
-		return
-	}
-	a.forwarder.forward(w, r, hop{
-		to: a.to, host: a.Public.Host, path: path,
-		request: func(h http.Header) {
-			scrub(h, nil)
-			withoutOurs(h)
-		},
-		response: func(h http.Header) {
-			withoutSettingOurs(h)
-			if a.RequireLogin {
-				private(h, revalidate)
-			}
-		},
-		failed: func(w http.ResponseWriter, r *http.Request, _ bool) {
-			problem.ApplicationUnreachable.Write(w, r, "The application behind this address did not answer.")
-		},
-	})
-}
-
-// loggedIn says whether the request has a session, and answers it if not:
-// navigations go to the login, everything else gets 401 (GAP-02).
-func (a *Application) loggedIn(w http.ResponseWriter, r *http.Request, path Path) bool {
-	err := session.ErrNone
-	if value, ok := session.CookieFrom(r); ok {
-		var sess *session.Session
-		if sess, err = a.Sessions.Find(r.Context(), value); err == nil {
-			err = a.Sessions.Touch(r.Context(), sess)
+	address, _ := client.Address(r.RemoteAddr, r.Header["X-Forwarded-For"], a.TrustedProxies)
+	v := &visit{application: a}
+	if a.RequireLogin {
+		var err error
+		if v.sess, err = a.session(r, address); err != nil {
+			a.sendToLogin(w, r, path, err)
+			return
+		}
+		if gate.IsWebSocket(r) {
+			ctx, cancel := a.whileAlive(r.Context(), v.sess)
+			defer cancel()
+			r = r.WithContext(ctx)
 		}
 	}
-	switch {
-	case err == nil:
-		return true
-	case !errors.Is(err, session.ErrNone) || !isNavigation(r):
-		refuse(w, r, a.Logger, a.LoginURL, err)
+	a.forwarder.forward(w, r, hop{to: a.to, host: a.Public.Host, path: path, client: address, behind: v})
+}
+
+// sendToLogin answers a request without a session: navigations go to the login,
+// everything else gets 401 (GAP-02).
+func (a *Application) sendToLogin(w http.ResponseWriter, r *http.Request, path Path, err error) {
+	w.Header().Add("Vary", "Cookie, Sec-Fetch-Mode, Sec-Fetch-Site, Accept") // FM-08
+	_, bound := errors.AsType[held](err)
+	switch loginHelps := bound || errors.Is(err, errNoCookie) || isOver(err); {
+	case !loginHelps || !isNavigation(r):
+		a.refuse(w, r, err)
 	case crossSite(r):
 		bounce(w, path)
 	default:
 		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Location", a.LoginURL+"?returnTo="+url.QueryEscape(path.Target()))
+		w.Header().Set("Location", a.LoginURL+"?returnTo="+url.QueryEscape(a.ReturnTo(path.Target())))
 		w.WriteHeader(http.StatusSeeOther)
 	}
-	return false
+}
+
+// visit is one request on its way to the application.
+type visit struct {
+	application *Application
+	sess        *session.Session // nil unless a login is required
+}
+
+// RoundTrip implements behind.
+func (v *visit) RoundTrip(out *http.Request) (*http.Response, error) {
+	return v.application.transport.RoundTrip(out)
+}
+
+func (v *visit) keeps() bool { return false }
+
+func (v *visit) keep([]byte) {}
+
+func (v *visit) request(h http.Header) {
+	scrub(h, nil)
+	withoutOurs(h)
+}
+
+func (v *visit) response(answer *http.Response) {
+	withoutSettingOurs(answer.Header)
+	if v.sess == nil {
+		return
+	}
+	private(answer.Header, revalidate)
+	if isEventStream(answer.Header) {
+		answer.Body = v.application.stream(answer.Request.Context(), answer.Body, v.sess)
+	}
+}
+
+func (v *visit) failed(w http.ResponseWriter, r *http.Request, _ bool) {
+	problem.ApplicationUnreachable.Write(w, r, "The application behind this address did not answer.")
 }
 
 // isNavigation says whether a browser is about to show the answer as a page.

@@ -33,6 +33,15 @@ func BenchmarkCallOfAnOpenSession(b *testing.B) {
 	benchmark(b, server.URL+"/api/orders", r.cookie)
 }
 
+// BenchmarkCallWithABoundToken is BenchmarkCall with a proof for each call.
+func BenchmarkCallWithABoundToken(b *testing.B) {
+	u := newUpstreamServer(b)
+	r := newRig(b, parts{upstream: u.URL, tokens: bound(b)})
+	server := httptest.NewServer(r.handler)
+	defer server.Close()
+	benchmark(b, server.URL+"/api/orders", r.cookie)
+}
+
 // BenchmarkDirect calls the upstream without us.
 func BenchmarkDirect(b *testing.B) {
 	benchmark(b, newUpstreamServer(b).URL+"/api/orders", strings.Repeat("A", 43))

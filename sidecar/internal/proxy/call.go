@@ -2,39 +2,61 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"time"
 
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/client"
+	"github.com/bff-operator/bff-operator/sidecar/internal/dpop"
 	"github.com/bff-operator/bff-operator/sidecar/internal/gate"
 	"github.com/bff-operator/bff-operator/sidecar/internal/problem"
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
 	"github.com/bff-operator/bff-operator/sidecar/internal/token"
 )
 
+// Refresh renews tokens at the provider for a target.
+type Refresh = func(context.Context, token.Set, token.Target) (token.Set, error)
+
 // Sessions is what calls need of package session.
 type Sessions interface {
 	Find(ctx context.Context, cookieValue string) (*session.Session, error)
 	Touch(ctx context.Context, sess *session.Session) error
-	Refreshed(ctx context.Context, sess *session.Session, refresh func(context.Context, token.Set) (token.Set, error)) (*session.Session, error)
+	Refreshed(ctx context.Context, sess *session.Session, target token.Target, refresh Refresh) (*session.Session, error)
+	Renew(ctx context.Context, sess *session.Session, target token.Target, refresh Refresh) (*session.Session, error)
+	Watch(sess *session.Session) (<-chan session.Event, func())
 }
 
-// CallsOptions make Calls. All of them are required but Ended.
-type CallsOptions struct {
-	Transport http.RoundTripper
-	Sessions  Sessions
-	// Refresh renews tokens at the provider.
-	Refresh func(context.Context, token.Set) (token.Set, error)
-	Gate    *gate.Gate
+// Common is what calls and the application have in common. All of it is
+// required but TrustedProxies.
+type Common struct {
+	Sessions Sessions
+	// Binding holds sessions to their network.
+	Binding *gate.Binding
+	// TrustedProxies are the networks whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
 	// Public is the public URL.
 	Public *url.URL
 	// LoginURL is where a navigation starts a login.
 	LoginURL string
-	// Ended is told when a session has ended because its refresh token is dead.
-	Ended  func(context.Context)
-	Logger *slog.Logger
+	Clock    func() time.Time
+	Logger   *slog.Logger
+}
+
+// CallsOptions make Calls. All of them are required but Ended and StepUp.
+type CallsOptions struct {
+	Common
+	// Refresh renews tokens at the provider.
+	Refresh Refresh
+	Gate    *gate.Gate
+	// Nonces are those of upstreams. They outlive a change of configuration.
+	Nonces *dpop.Nonces
+	// StepUp are the parameters that a login URL may carry.
+	StepUp []v1alpha1.LoginParameter
+	// Ended is told when a session has ended because its tokens cannot be renewed.
+	Ended func(context.Context)
 }
 
 // Calls forwards calls of routes.
@@ -48,11 +70,11 @@ func NewCalls(o CallsOptions) *Calls {
 	if o.Ended == nil {
 		o.Ended = func(context.Context) {}
 	}
-	return &Calls{CallsOptions: o, forwarder: newForwarder(o.Transport, o.Public, o.Logger)}
+	return &Calls{CallsOptions: o, forwarder: newForwarder(o.Public, o.Logger)}
 }
 
-// Serve answers one call: gate, method, session, token, upstream, in that
-// order. Without a session it answers 401 and never redirects (GAP-02).
+// Serve answers one call: gate, method, session, network, token, upstream, in
+// that order. Without a session it answers 401 and never redirects (GAP-02).
 func (c *Calls) Serve(w http.ResponseWriter, r *http.Request, route *Route, path Path) {
 	if v := c.Gate.Check(gate.Call, r); v.Kind != problem.None {
 		v.Kind.Write(w, r, v.Detail)
@@ -63,99 +85,68 @@ func (c *Calls) Serve(w http.ResponseWriter, r *http.Request, route *Route, path
 		problem.MethodNotAllowed.Write(w, r, "This route takes "+route.Allow+".")
 		return
 	}
-	sess, err := c.session(r, route)
+	address, _ := client.Address(r.RemoteAddr, r.Header["X-Forwarded-For"], c.TrustedProxies)
+	sess, err := c.session(r, address)
+	if err == nil && route.Token == v1alpha1.TokenAccess {
+		sess, err = c.Sessions.Refreshed(r.Context(), sess, route.Target, c.Refresh)
+	}
+	out := call{calls: c, route: route, path: path}
+	if err == nil {
+		err = out.use(sess)
+	}
 	if err != nil {
 		c.refuse(w, r, err)
 		return
 	}
-	if gate.IsWebSocket(r) || gate.FactsOf(r).EventStream {
-		// A stream does not outlive its session.
-		ctx, cancel := context.WithDeadline(r.Context(), sess.ExpiresAt)
+	if gate.IsWebSocket(r) {
+		ctx, cancel := c.whileAlive(r.Context(), sess)
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
-	c.forwarder.forward(w, r, hop{
-		to: route.Upstream, host: route.Upstream.Host, path: path,
-		request: func(h http.Header) {
-			scrub(h, ofCalls)
-			if route.Token == v1alpha1.TokenAccess {
-				h["Authorization"] = []string{"Bearer " + sess.Tokens.Access}
+	c.forwarder.forward(w, r, hop{to: route.Upstream, host: route.Upstream.Host, path: path, client: address, behind: &out})
+}
+
+// Bound lets requests pass to next unless their session is bound to another
+// network; those it answers. What has no session passes too: next says that in
+// its own way.
+func (c *Common) Bound(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if value, ok := session.CookieFrom(r); ok {
+			if sess, err := c.Sessions.Find(r.Context(), value); err == nil {
+				address, _ := client.Address(r.RemoteAddr, r.Header["X-Forwarded-For"], c.TrustedProxies)
+				if err := c.hold(r.Context(), sess, address); err != nil {
+					c.refuse(w, r, err)
+					return
+				}
 			}
-		},
-		response: func(h http.Header) {
-			scrubAnswer(h)
-			private(h, noStore)
-		},
-		failed: unreachable,
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
-// session finds the call's session, counts the call as a use of it, and renews
-// its access token if the route needs one.
-func (c *Calls) session(r *http.Request, route *Route) (*session.Session, error) {
+// session finds a request's session and counts the request as a use of it. The
+// network is looked at first: what comes from elsewhere prolongs nothing.
+func (c *Common) session(r *http.Request, address netip.Addr) (*session.Session, error) {
 	ctx := r.Context()
 	value, ok := session.CookieFrom(r)
 	if !ok {
-		return nil, session.ErrNone
+		return nil, errNoCookie
 	}
 	sess, err := c.Sessions.Find(ctx, value)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Sessions.Touch(ctx, sess); err != nil {
+	if err := c.hold(ctx, sess, address); err != nil {
 		return nil, err
 	}
-	if route.Token != v1alpha1.TokenAccess {
-		return sess, nil
-	}
-	return c.Sessions.Refreshed(ctx, sess, c.Refresh)
+	return sess, c.Sessions.Touch(ctx, sess)
 }
 
-func (c *Calls) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, session.ErrEnded) {
-		c.Ended(r.Context())
-		http.SetCookie(w, session.ExpiredCookie()) // BFF-13
+// hold holds a session to its network.
+func (c *Common) hold(ctx context.Context, sess *session.Session, address netip.Addr) error {
+	verdict, err := c.Binding.Check(ctx, sess, address)
+	if err == nil && verdict.Kind != problem.None {
+		err = held{verdict}
 	}
-	refuse(w, r, c.Logger, c.LoginURL, err)
-}
-
-// refuse answers a request whose session could not be used. Only a session
-// that is known to be over is said to be over (GAP-07).
-func refuse(w http.ResponseWriter, r *http.Request, logger *slog.Logger, loginURL string, err error) {
-	if r.Context().Err() != nil {
-		return // the browser has gone
-	}
-	switch {
-	case errors.Is(err, session.ErrNone):
-		problem.NoSession.Write(w, r, "Log in first.", problem.LoginURL(loginURL))
-		return
-	case errors.Is(err, session.ErrEnded):
-		problem.SessionEnded.Write(w, r, "The identity provider has ended this login. Log in again.", problem.LoginURL(loginURL))
-		return
-	}
-	kind := kindOf(err)
-	logger.LogAttrs(r.Context(), slog.LevelWarn, "session not usable", slog.String("code", kind.Code()),
-		slog.String("requestID", problem.RequestID(r.Context())), slog.Any("error", err))
-	kind.Write(w, r, "The session is kept. Try again in a moment.")
-}
-
-// kindOf tells whose fault it is that a session cannot be used just now.
-func kindOf(err error) problem.Kind {
-	switch {
-	case errors.Is(err, session.ErrUnavailable):
-		return problem.StoreUnavailable
-	case errors.Is(err, session.ErrUnreadable):
-		return problem.SessionUnreadable
-	case errors.Is(err, session.ErrRefreshFailed):
-		return problem.ProviderUnavailable
-	}
-	return problem.Internal
-}
-
-func unreachable(w http.ResponseWriter, r *http.Request, timedOut bool) {
-	if timedOut {
-		problem.UpstreamTimeout.Write(w, r, "The service behind this route did not answer in time.")
-		return
-	}
-	problem.UpstreamUnreachable.Write(w, r, "The service behind this route did not answer.")
+	return err
 }

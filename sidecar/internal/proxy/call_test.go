@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/proxy"
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
 	"github.com/bff-operator/bff-operator/sidecar/internal/token"
 )
@@ -26,7 +28,7 @@ func TestCallIsRefused(t *testing.T) {
 		code   string
 	}{
 		"no session":           {func(q *http.Request) { q.Header.Del("Cookie") }, 401, "no_session"},
-		"unknown session":      {func(q *http.Request) { q.Header.Set("Cookie", session.CookieName+"="+strings.Repeat("A", 43)) }, 401, "no_session"},
+		"unknown session":      {func(q *http.Request) { q.Header.Set("Cookie", session.CookieName+"="+strings.Repeat("A", 43)) }, 401, "session_ended"},
 		"malformed cookie":     {func(q *http.Request) { q.Header.Set("Cookie", session.CookieName+"=x") }, 401, "no_session"},
 		"two session cookies":  {func(q *http.Request) { q.Header.Add("Cookie", q.Header.Get("Cookie")) }, 401, "no_session"}, // COOK-06
 		"cookie in lower case": {func(q *http.Request) { q.Header.Set("Cookie", strings.ToLower(session.CookieName)+"="+r.cookie) }, 401, "no_session"},
@@ -47,8 +49,9 @@ func TestCallIsRefused(t *testing.T) {
 		if c.status == 405 && answer.Header.Get("Allow") != "GET, HEAD, POST" {
 			t.Errorf("%s: Allow is %q", name, answer.Header.Get("Allow"))
 		}
-		if len(answer.Header["Set-Cookie"]) > 0 {
-			t.Errorf("%s: touches cookies", name)
+		// What names a session that is not there is of no use to the browser.
+		if cleared := len(answer.Header["Set-Cookie"]) > 0; cleared != (c.code == "session_ended") {
+			t.Errorf("%s: touches cookies: %t", name, cleared)
 		}
 	}
 	if n := len(u.requests()); n != 0 {
@@ -67,17 +70,20 @@ func TestNoSessionNamesTheLogin(t *testing.T) {
 	}
 }
 
+// expiredTokens want a refresh.
+var expiredTokens = token.Set{Access: token.Access{Token: "old", Expiry: time.Now().Add(-time.Second)}, Refresh: "r1"}
+
 // BFF-11: an access token that has expired is renewed before the call.
 func TestCallRefreshes(t *testing.T) {
 	u := newUpstream(t, ok)
-	r := newRig(t, parts{upstream: u.URL, tokens: token.Set{Access: "old", AccessExpiry: time.Now().Add(-time.Second), Refresh: "r1"}})
+	r := newRig(t, parts{upstream: u.URL, tokens: expiredTokens})
 	var refreshes atomic.Int32
-	r.refresh = func(_ context.Context, old token.Set) (token.Set, error) {
+	r.refresh = func(_ context.Context, old token.Set, _ token.Target) (token.Set, error) {
 		refreshes.Add(1)
 		if old.Refresh != "r1" {
 			return token.Set{}, fmt.Errorf("refreshed with something else")
 		}
-		return token.Set{Access: "new", AccessExpiry: time.Now().Add(time.Hour), Refresh: "r2"}, nil
+		return token.Set{Access: token.Access{Token: "new", Expiry: time.Now().Add(time.Hour)}, Refresh: "r2"}, nil
 	}
 	for range 2 {
 		if answer := r.do(r.call("GET", "/api")); answer.StatusCode != http.StatusOK {
@@ -105,8 +111,8 @@ func TestCallWhenRefreshFails(t *testing.T) {
 		"timed out":   {context.DeadlineExceeded, 503, "provider_unavailable", false},
 	} {
 		u := newUpstream(t, ok)
-		r := newRig(t, parts{upstream: u.URL, tokens: token.Set{Access: "old", AccessExpiry: time.Now().Add(-time.Second), Refresh: "r1"}})
-		r.refresh = func(context.Context, token.Set) (token.Set, error) { return token.Set{}, c.err }
+		r := newRig(t, parts{upstream: u.URL, tokens: expiredTokens})
+		r.refresh = func(context.Context, token.Set, token.Target) (token.Set, error) { return token.Set{}, c.err }
 		answer := r.do(r.call("GET", "/api"))
 		if got := code(t, answer); answer.StatusCode != c.status || got != c.code {
 			t.Errorf("%s: %d %s", name, answer.StatusCode, got)
@@ -125,15 +131,19 @@ func TestCallWhenRefreshFails(t *testing.T) {
 }
 
 // failing sessions make the world misbehave.
-type failing struct{ find, touch, refresh error }
+type failing struct{ find, touch, refresh, renew error }
 
 func (f failing) Find(context.Context, string) (*session.Session, error) {
-	return &session.Session{ExpiresAt: time.Now().Add(time.Hour), Tokens: token.Set{Access: "a"}}, f.find
+	return &session.Session{ExpiresAt: time.Now().Add(time.Hour), Tokens: token.Set{Access: token.Access{Token: "a"}}}, f.find
 }
 func (f failing) Touch(context.Context, *session.Session) error { return f.touch }
-func (f failing) Refreshed(_ context.Context, s *session.Session, _ func(context.Context, token.Set) (token.Set, error)) (*session.Session, error) {
+func (f failing) Refreshed(_ context.Context, s *session.Session, _ token.Target, _ proxy.Refresh) (*session.Session, error) {
 	return s, f.refresh
 }
+func (f failing) Renew(_ context.Context, s *session.Session, _ token.Target, _ proxy.Refresh) (*session.Session, error) {
+	return s, f.renew
+}
+func (f failing) Watch(*session.Session) (<-chan session.Event, func()) { return nil, func() {} }
 
 func TestCallWhenSessionsFail(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -143,9 +153,10 @@ func TestCallWhenSessionsFail(t *testing.T) {
 	}{
 		"store gone":                {failing{find: session.ErrUnavailable}, 503, "store_unavailable"},
 		"store gone at touch":       {failing{touch: session.ErrUnavailable}, 503, "store_unavailable"},
-		"ended between":             {failing{touch: session.ErrNone}, 401, "no_session"},
+		"ended between":             {failing{touch: session.ErrNone}, 401, "session_ended"},
 		"unreadable":                {failing{find: session.ErrUnreadable}, 503, "session_unreadable"},
-		"ended while refreshing":    {failing{refresh: session.ErrNone}, 401, "no_session"},
+		"ended while refreshing":    {failing{refresh: session.ErrNone}, 401, "session_ended"},
+		"no token for the resource": {failing{refresh: session.ErrTarget}, 502, "token_unavailable"}, // RES-06
 		"store gone while renewing": {failing{refresh: session.ErrUnavailable}, 503, "store_unavailable"},
 		"something else":            {failing{find: errors.New("bug")}, 500, "internal"},
 	} {
@@ -155,7 +166,8 @@ func TestCallWhenSessionsFail(t *testing.T) {
 		if problem := code(t, got); got.StatusCode != c.status || problem != c.code {
 			t.Errorf("%s: %d %s", name, got.StatusCode, problem)
 		}
-		if c.status == 503 && got.Header.Get("Retry-After") == "" || len(got.Header["Set-Cookie"]) > 0 || len(u.requests()) > 0 {
+		cleared := len(got.Header["Set-Cookie"]) > 0
+		if c.status == 503 && got.Header.Get("Retry-After") == "" || cleared != (c.status == 401) || len(u.requests()) > 0 {
 			t.Errorf("%s: %v, %d calls", name, got.Header, len(u.requests()))
 		}
 	}
@@ -214,5 +226,37 @@ func TestNothingIsAnsweredToABrowserThatHasGone(t *testing.T) {
 	answer := r.do(r.call("GET", "/api").WithContext(ctx))
 	if body := code(t, answer); body != "" {
 		t.Errorf("answered %s", body)
+	}
+}
+
+// What the store still knows of a session's end is told, and a cookie that a
+// newer login may have replaced stays.
+func TestCallSaysWhyTheSessionEnded(t *testing.T) {
+	for reason, c := range map[session.EndReason]struct {
+		detail  string
+		cleared bool
+	}{
+		session.EndLogout:       {"You have logged out", true},
+		session.EndBackChannel:  {"The identity provider has ended this login", true},
+		session.EndFrontChannel: {"The identity provider has ended this login", true},
+		session.EndRefused:      {"does not renew this login", true},
+		session.EndLimit:        {"only so many at once", true},
+		session.EndNetwork:      {"from another network", true},
+		session.EndExpired:      {"too old", true},
+		session.EndReplaced:     {"A newer login in this browser", false},
+	} {
+		r := newRig(t, parts{upstream: "http://127.0.0.1:1"})
+		sess, err := r.sessions.Find(t.Context(), r.cookie)
+		must(t, err)
+		must(t, r.sessions.End(t.Context(), sess, reason))
+		answer := r.do(r.call("GET", "/api"))
+		body, err := io.ReadAll(answer.Body)
+		must(t, err)
+		if answer.StatusCode != 401 || !strings.Contains(string(body), c.detail) || !strings.Contains(string(body), `"loginURL":"/bff/login"`) {
+			t.Errorf("%s: %d %s", reason, answer.StatusCode, body)
+		}
+		if cleared := len(answer.Header["Set-Cookie"]) > 0; cleared != c.cleared {
+			t.Errorf("%s: cookie cleared: %t", reason, cleared)
+		}
 	}
 }

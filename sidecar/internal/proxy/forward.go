@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -20,21 +22,36 @@ import (
 // forwarder sends requests to what stands behind the sidecar and its answers
 // back. It is immutable and shared by all requests.
 type forwarder struct {
-	transport http.RoundTripper
-	buffers   *buffers
-	logger    *slog.Logger
-	stall     time.Duration // how long a browser may be silent in the middle of a body
+	buffers *buffers
+	logger  *slog.Logger
+	stall   time.Duration // how long a browser may be silent in the middle of a body
 	// The same for every request, so the slices are shared and never changed.
 	proto, host []string
 	errorLog    *log.Logger
 }
 
-func newForwarder(transport http.RoundTripper, public *url.URL, logger *slog.Logger) *forwarder {
+func newForwarder(public *url.URL, logger *slog.Logger) *forwarder {
 	return &forwarder{
-		transport: transport, buffers: newBuffers(), logger: logger, stall: stallTimeout,
+		buffers: newBuffers(), logger: logger, stall: stallTimeout,
 		proto: []string{public.Scheme}, host: []string{public.Host},
 		errorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
+}
+
+// behind is what a hop leads to. It sends what it is given, and may answer a
+// request by a refusal.
+type behind interface {
+	http.RoundTripper
+	// keeps says whether a small body is to be kept, so that it can be sent twice;
+	// keep is told of one.
+	keeps() bool
+	keep(body []byte)
+	// request takes from a request's header what must not be sent.
+	request(http.Header)
+	// response changes the answer that is returned.
+	response(*http.Response)
+	// failed answers when no answer came.
+	failed(w http.ResponseWriter, r *http.Request, timedOut bool)
 }
 
 // hop is one request's way through a forwarder.
@@ -43,13 +60,13 @@ type hop struct {
 	to   *url.URL
 	host string
 	path Path
-	// request changes the header that is sent, after it was scrubbed.
-	request func(http.Header)
-	// response changes the header that is returned.
-	response func(http.Header)
-	// failed answers when no answer came.
-	failed func(w http.ResponseWriter, r *http.Request, timedOut bool)
+	// client is the client's address, if it is known.
+	client netip.Addr
+	behind behind
 }
+
+// maxKept bounds a body that is kept, in bytes.
+const maxKept = 64 << 10
 
 // forward sends the request and streams the answer back.
 func (f *forwarder) forward(w http.ResponseWriter, r *http.Request, h hop) {
@@ -60,24 +77,33 @@ func (f *forwarder) forward(w http.ResponseWriter, r *http.Request, h hop) {
 	}
 	in, out := steady(w, r, f.stall)
 	defer out.done()
+	if r.ContentLength > 0 && r.ContentLength <= maxKept && h.behind.keeps() {
+		if !keep(w, r, in, h.behind) {
+			return
+		}
+	}
 	proxy := httputil.ReverseProxy{
 		// Event streams and bodies of unknown length are flushed as they arrive,
 		// which is what no FlushInterval means.
-		Transport:  f.transport,
+		Transport:  h.behind,
 		BufferPool: f.buffers,
 		ErrorLog:   f.errorLog,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			f.rewrite(p.In, p.Out, h)
 		},
 		ModifyResponse: func(answer *http.Response) error {
-			h.response(answer.Header)
+			h.behind.response(answer)
 			answer.Header.Del(problem.RequestIDHeader)
 			w.Header().Set(problem.RequestIDHeader, problem.RequestID(r.Context()))
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			if in.stalled() {
-				problem.RequestTimeout.Write(w, r, "The request's body stopped arriving. Send it again.")
+				stalled(w, r)
+				return
+			}
+			if answer, ok := errors.AsType[refusal](err); ok {
+				answer(w, r)
 				return
 			}
 			if r.Context().Err() != nil && !errors.Is(r.Context().Err(), context.DeadlineExceeded) {
@@ -85,10 +111,31 @@ func (f *forwarder) forward(w http.ResponseWriter, r *http.Request, h hop) {
 			}
 			f.logger.LogAttrs(r.Context(), slog.LevelWarn, "no answer from behind the sidecar",
 				slog.String("requestID", problem.RequestID(r.Context())), slog.String("host", h.to.Host), slog.Any("error", cause(err)))
-			h.failed(w, r, timedOut(err))
+			h.behind.failed(w, r, timedOut(err))
 		},
 	}
 	proxy.ServeHTTP(finalOnly{out}, r)
+}
+
+// keep reads a small body, so that it can be sent more than once. It says
+// whether it got all of it, and answers the request if not.
+func keep(w http.ResponseWriter, r *http.Request, in *steadyBody, to behind) bool {
+	body := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		if in.stalled() {
+			stalled(w, r)
+		} else {
+			problem.BadRequest.Write(w, r, "The request's body is shorter than announced.")
+		}
+		return false
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	to.keep(body)
+	return true
+}
+
+func stalled(w http.ResponseWriter, r *http.Request) {
+	problem.RequestTimeout.Write(w, r, "The request's body stopped arriving. Send it again.")
 }
 
 // rewrite makes the outgoing request of one that ReverseProxy has cloned and
@@ -102,11 +149,9 @@ func (f *forwarder) rewrite(in, out *http.Request, h hop) {
 	out.Trailer = nil
 
 	header := out.Header
-	h.request(header)
-	client, _, err := net.SplitHostPort(in.RemoteAddr)
-	if err == nil {
-		// The TCP peer, and nothing that anybody says (BFF-37).
-		header["X-Forwarded-For"] = []string{client}
+	h.behind.request(header)
+	if h.client.IsValid() {
+		header["X-Forwarded-For"] = []string{h.client.String()} // BFF-37: one that we vouch for
 	}
 	header["X-Forwarded-Proto"] = f.proto
 	header["X-Forwarded-Host"] = f.host

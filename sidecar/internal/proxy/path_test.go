@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -75,7 +76,7 @@ func newTable(t testing.TB) *proxy.Table {
 	}
 	table, err := proxy.NewTable("/bff", []v1alpha1.Route{
 		route("api", "/api"), route("admin", "/api/admin", "GET"), route("orders", "/api/orders"), route("dollar", "/api/$x"),
-	})
+	}, func(*v1alpha1.Route) http.RoundTripper { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,14 @@
 package proxy_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/bff-operator/bff-operator/api/keyring"
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/dpop"
 	"github.com/bff-operator/bff-operator/sidecar/internal/gate"
 	"github.com/bff-operator/bff-operator/sidecar/internal/problem"
 	"github.com/bff-operator/bff-operator/sidecar/internal/proxy"
@@ -72,32 +75,47 @@ type rig struct {
 	handler  http.Handler
 	sessions *session.Sessions
 	cookie   string
-	refresh  func(context.Context, token.Set) (token.Set, error)
+	refresh  proxy.Refresh
+	log      *bytes.Buffer
+	audited  []gate.Move
 }
 
 type parts struct {
 	upstream, application string
 	token                 v1alpha1.TokenType
+	target                token.Target
 	requireLogin          bool
 	sessions              proxy.Sessions // instead of real ones
 	tokens                token.Set
+	session               session.Session // more of the session
+	binding               v1alpha1.BindingMode
+	trusted               []netip.Prefix
+	stepUp                []v1alpha1.LoginParameter
+	peer                  proxy.Peer
+	nonces                *dpop.Nonces
 }
 
 func newRig(t testing.TB, p parts) *rig {
 	t.Helper()
 	ring, err := keyring.New(time.Now(), rand.Reader)
 	must(t, err)
-	r := &rig{refresh: func(context.Context, token.Set) (token.Set, error) { panic("nothing to refresh") }}
+	if p.nonces == nil {
+		p.nonces = &dpop.Nonces{}
+	}
+	r := &rig{log: &bytes.Buffer{},
+		refresh: func(context.Context, token.Set, token.Target) (token.Set, error) { panic("nothing to refresh") }}
 	memory := store.NewMemory(time.Now, 1000)
 	t.Cleanup(memory.Close)
 	r.sessions = session.New(session.Options{
 		Store: memory, Ring: func() *keyring.Ring { return ring }, PolicyUID: "u1",
 		Limits: func() session.Limits { return session.Limits{Lifetime: time.Hour, IdleTimeout: time.Hour} },
 	})
-	if p.tokens.Access == "" {
-		p.tokens = token.Set{Access: accessToken, AccessExpiry: time.Now().Add(time.Hour), Refresh: "the-refresh-token"}
+	if p.tokens.Access.Token == "" {
+		p.tokens = token.Set{Access: token.Access{Token: accessToken, Expiry: time.Now().Add(time.Hour)}, Refresh: "the-refresh-token"}
 	}
-	r.cookie, err = r.sessions.Create(t.Context(), session.Session{Issuer: "https://id.example.com", Subject: "alice", Tokens: p.tokens})
+	sess := p.session
+	sess.Issuer, sess.Subject, sess.Tokens = "https://id.example.com", "alice", p.tokens
+	r.cookie, err = r.sessions.Create(t.Context(), sess)
 	must(t, err)
 	if p.sessions == nil {
 		p.sessions = r.sessions
@@ -110,19 +128,31 @@ func newRig(t testing.TB, p parts) *rig {
 	must(t, err)
 	g, err := gate.New(publicOrigin)
 	must(t, err)
-	logger := slog.New(slog.DiscardHandler)
+	transport := proxy.NewTransport(p.peer)
+	t.Cleanup(transport.CloseIdleConnections)
 	table, err := proxy.NewTable("/bff", []v1alpha1.Route{{
 		Name: "api", Path: "/api", Methods: []v1alpha1.Method{"GET", "HEAD", "POST"},
-		Upstream: v1alpha1.Upstream{URL: p.upstream}, Token: v1alpha1.RouteToken{Type: p.token},
-	}})
+		Upstream: v1alpha1.Upstream{URL: p.upstream},
+		Token:    v1alpha1.RouteToken{Type: p.token, Resource: p.target.Resource, Scopes: p.target.Scopes},
+	}}, func(*v1alpha1.Route) http.RoundTripper { return transport })
 	must(t, err)
+	common := proxy.Common{
+		Sessions: p.sessions, TrustedProxies: p.trusted, Public: public, LoginURL: "/bff/login", Clock: time.Now,
+		Logger: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Binding: gate.NewBinding(gate.BindingOptions{
+			Mode:  func() v1alpha1.BindingMode { return p.binding },
+			End:   func(ctx context.Context, s *session.Session) error { return r.sessions.End(ctx, s, session.EndNetwork) },
+			Audit: func(_ context.Context, m gate.Move) { r.audited = append(r.audited, m) }}),
+	}
 	calls := proxy.NewCalls(proxy.CallsOptions{
-		Transport: proxy.NewTransport(), Sessions: p.sessions, Gate: g, Public: public, LoginURL: "/bff/login", Logger: logger,
-		Refresh: func(ctx context.Context, old token.Set) (token.Set, error) { return r.refresh(ctx, old) },
+		Common: common, Gate: g, Nonces: p.nonces, StepUp: p.stepUp,
+		Refresh: func(ctx context.Context, old token.Set, target token.Target) (token.Set, error) {
+			return r.refresh(ctx, old, target)
+		},
 	})
 	application := proxy.NewApplication(proxy.ApplicationOptions{
-		Transport: proxy.NewApplicationTransport(), Address: p.application, Public: public, RequireLogin: p.requireLogin,
-		Sessions: p.sessions, LoginURL: "/bff/login", Logger: logger,
+		Common: common, Transport: proxy.NewApplicationTransport(), Address: p.application, RequireLogin: p.requireLogin,
+		ReturnTo: func(target string) string { return target },
 	})
 	r.handler = problem.Identify(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		path, err := proxy.ParseTarget(req.RequestURI, public.Host)

@@ -23,19 +23,30 @@ func shortStall(t *testing.T, stall time.Duration, upstream http.HandlerFunc) *h
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := NewTransport()
+	transport := NewTransport(Peer{})
 	t.Cleanup(transport.CloseIdleConnections)
-	f := newForwarder(transport, to, slog.New(slog.DiscardHandler))
+	f := newForwarder(to, slog.New(slog.DiscardHandler))
 	f.stall = stall
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path, err := ParseTarget(r.RequestURI, "")
 		if err != nil {
 			t.Error(err)
 		}
-		f.forward(w, r, hop{to: to, host: to.Host, path: path, request: func(http.Header) {}, response: func(http.Header) {}, failed: unreachable})
+		f.forward(w, r, hop{to: to, host: to.Host, path: path, behind: plain{transport}})
 	}))
 	t.Cleanup(front.Close)
 	return front
+}
+
+// plain is a hop's end that changes nothing.
+type plain struct{ http.RoundTripper }
+
+func (plain) keeps() bool             { return false }
+func (plain) keep([]byte)             {}
+func (plain) request(http.Header)     {}
+func (plain) response(*http.Response) {}
+func (plain) failed(w http.ResponseWriter, r *http.Request, timedOut bool) {
+	unreachable(w, r, timedOut)
 }
 
 func open(t *testing.T, server *httptest.Server) net.Conn {

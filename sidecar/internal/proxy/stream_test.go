@@ -207,6 +207,117 @@ func (expiring) Find(ctx context.Context, value string) (*session.Session, error
 	return s, err
 }
 
+// BCL-22: streams end as soon as the session does, whoever ends it.
+func TestStreamsEndWithTheSession(t *testing.T) {
+	event := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "Text/Event-Stream; charset=utf-8")
+		_, _ = io.WriteString(w, "data: 1\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done() // until we go
+	}
+	socket := []string{"Connection: Upgrade", "Upgrade: websocket", "Origin: " + publicOrigin}
+	for name, c := range map[string]struct {
+		target  string
+		headers []string
+		answer  http.HandlerFunc
+		first   string // what arrives while the session lives
+	}{
+		"a socket of a route":           {"/api/socket", socket, echo, ""},
+		"events of a route":             {"/api/events", []string{"Accept: text/event-stream"}, event, "data: 1"},
+		"events that nobody asked for":  {"/api/list", []string{"Accept: application/json"}, event, "data: 1"},
+		"a socket of the application":   {"/socket", socket, echo, ""},
+		"events of the application":     {"/events", []string{"Accept: text/event-stream"}, event, "data: 1"},
+		"events, to an old application": {"/list", []string{"Accept: */*"}, event, "data: 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newUpstream(t, c.answer)
+			r := newRig(t, parts{upstream: u.URL, application: strings.TrimPrefix(u.URL, "http://"), requireLogin: true})
+			conn := dial(t, r.serve(t))
+			req := r.request(t, "GET", "http://shop"+c.target, nil, c.headers...)
+			must(t, req.Write(conn))
+			reader := bufio.NewReader(conn)
+			answer, err := http.ReadResponse(reader, req)
+			must(t, err)
+			if answer.StatusCode >= 400 {
+				t.Fatal(answer.Status)
+			}
+			var body io.Reader = reader
+			if c.first != "" {
+				body = answer.Body
+				lines := bufio.NewReader(body)
+				if line, err := lines.ReadString('\n'); err != nil || strings.TrimSpace(line) != c.first {
+					t.Fatalf("%q, %v", line, err)
+				}
+				body = lines
+			}
+			sess, err := r.sessions.Find(t.Context(), r.cookie)
+			must(t, err)
+			must(t, r.sessions.End(t.Context(), sess, session.EndBackChannel))
+			// The end of a stream of events is clean: a page sees that it is over, and not
+			// that something broke.
+			if _, err := io.Copy(io.Discard, body); err != nil {
+				t.Errorf("the stream ended with %v", err)
+			}
+		})
+	}
+}
+
+// A session that ends while a call is on its way has no stream left over.
+func TestStreamOfASessionThatHasJustEnded(t *testing.T) {
+	var r *rig
+	u := newUpstream(t, func(w http.ResponseWriter, req *http.Request) {
+		sess, err := r.sessions.Find(req.Context(), r.cookie)
+		if err == nil {
+			err = r.sessions.End(req.Context(), sess, session.EndLogout)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		_ = http.NewResponseController(w).Flush()
+		<-req.Context().Done()
+	})
+	r = newRig(t, parts{upstream: u.URL})
+	answer, err := http.DefaultClient.Do(r.request(t, "GET", r.serve(t).URL+"/api", nil))
+	must(t, err)
+	defer answer.Body.Close()
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		t.Error(err)
+	}
+}
+
+// A stream that the browser leaves leaves nothing behind.
+func TestStreamThatIsLeft(t *testing.T) {
+	left := make(chan struct{})
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		close(left)
+	})
+	watched := &watching{left: make(chan struct{})}
+	r := newRig(t, parts{upstream: u.URL, sessions: watched})
+	answer, err := http.DefaultClient.Do(r.request(t, "GET", r.serve(t).URL+"/api", nil))
+	must(t, err)
+	answer.Body.Close()
+	for what, ch := range map[string]chan struct{}{"the upstream": left, "the watch": watched.left} {
+		select {
+		case <-ch:
+		case <-time.After(15 * time.Second):
+			t.Errorf("%s is still held", what)
+		}
+	}
+}
+
+type watching struct {
+	failing
+	left chan struct{}
+}
+
+func (w *watching) Watch(*session.Session) (<-chan session.Event, func()) {
+	return nil, func() { close(w.left) }
+}
+
 // An upgrade to anything but WebSocket would hide later requests from us.
 func TestOtherUpgradesAreNotOffered(t *testing.T) {
 	u := newUpstream(t, ok)

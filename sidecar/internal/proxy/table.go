@@ -2,11 +2,13 @@ package proxy
 
 import (
 	"cmp"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/token"
 )
 
 // Route is one route, compiled. It is immutable.
@@ -17,12 +19,17 @@ type Route struct {
 	Path string
 	// Upstream is scheme and host.
 	Upstream *url.URL
-	// Token says which token the upstream gets.
-	Token v1alpha1.TokenType
+	// Token says which token the upstream gets, and Target what an access token is
+	// for.
+	Token  v1alpha1.TokenType
+	Target token.Target
+	// Transport reaches the upstream.
+	Transport http.RoundTripper
 	// Allow lists the methods, as the header of that name does.
 	Allow string
 
 	methods []string
+	origin  string // Upstream as text
 }
 
 // Allows says whether the route takes the method. Methods are case-sensitive
@@ -57,15 +64,19 @@ type Table struct {
 }
 
 // NewTable compiles the routes of a valid policy, in which every route names
-// its methods.
-func NewTable(basePath string, routes []v1alpha1.Route) (*Table, error) {
+// its methods. transport says how to reach a route's upstream.
+func NewTable(basePath string, routes []v1alpha1.Route, transport func(*v1alpha1.Route) http.RoundTripper) (*Table, error) {
 	t := &Table{basePath: basePath}
-	for _, r := range routes {
+	for i := range routes {
+		r := &routes[i]
 		upstream, err := url.Parse(r.Upstream.URL)
 		if err != nil {
 			return nil, err
 		}
-		route := &Route{Name: r.Name, Path: r.Path, Upstream: upstream, Token: r.Token.Type}
+		route := &Route{
+			Name: r.Name, Path: r.Path, Upstream: upstream, Transport: transport(r), origin: upstream.Scheme + "://" + upstream.Host,
+			Token: r.Token.Type, Target: token.Target{Resource: r.Token.Resource, Scopes: r.Token.Scopes},
+		}
 		for _, m := range r.Methods {
 			route.methods = append(route.methods, string(m))
 		}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -31,12 +32,31 @@ const (
 	idleAtAll   = 512
 )
 
-// NewTransport makes the transport of all routes. It asks no HTTP proxy of the
+// Peer says whom a transport trusts and who it is. The zero value trusts the
+// usual certificate authorities and shows no certificate. Connections are never
+// shared between peers that differ (MTLS-06).
+type Peer struct {
+	// RootCAs verify the upstream's certificate; nil is the system's.
+	RootCAs *x509.CertPool
+	// Certificate is shown to the upstream, if it asks for one (RFC 8705 section 3).
+	Certificate *tls.Certificate
+}
+
+// NewTransport makes a transport of routes. It asks no HTTP proxy of the
 // environment, since that would see the tokens, and it follows no redirect
 // (BFF-34).
-func NewTransport() *http.Transport {
+func NewTransport(p Peer) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
-	return newTransport(dialer.DialContext)
+	transport := newTransport(dialer.DialContext)
+	transport.TLSClientConfig.RootCAs = p.RootCAs
+	if p.Certificate != nil {
+		// Also to a server that names other authorities: a token may be bound to a
+		// certificate that no authority has issued.
+		transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return p.Certificate, nil
+		}
+	}
+	return transport
 }
 
 // NewApplicationTransport makes the transport of the application. A host named

@@ -16,7 +16,9 @@ import (
 func TestNothingPrintsASecret(t *testing.T) {
 	const marker = "MARKER"
 	s := secret.New(marker)
-	set := token.Set{Access: marker, Refresh: marker, ID: marker}
+	set := token.Set{
+		Access: token.Access{Token: marker}, Narrowed: map[string]token.Access{"x": {Token: marker}}, Refresh: marker, ID: marker, Key: []byte(marker),
+	}
 
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {

@@ -19,7 +19,8 @@ type browser struct {
 	w      *world
 	t      *testing.T
 	client *http.Client
-	seen   strings.Builder // every answer, headers and body
+	from   string // what the ingress says of where it is, as a header
+	seen   buffer // every answer, headers and body
 }
 
 func (w *world) newBrowser() *browser {
@@ -67,12 +68,12 @@ func (b *browser) do(r *http.Request) answer {
 	body, err := io.ReadAll(response.Body)
 	must(b.t, err)
 	for name, values := range response.Header {
-		if name == "Set-Cookie" || name == "Location" && strings.HasPrefix(values[0], b.w.provider.Issuer+"/authorize?") {
+		if name == "Set-Cookie" || name == "Location" && strings.HasPrefix(values[0], b.w.issuer+"/authorize?") {
 			continue // the one place where a cookie's value belongs, and the one where a state does
 		}
 		fmt.Fprintf(&b.seen, "%s: %s\n", name, values)
 	}
-	b.seen.Write(body)
+	_, _ = b.seen.Write(body)
 	return answer{response, string(body)}
 }
 
@@ -83,6 +84,9 @@ func (b *browser) request(method, target string, headers ...string) *http.Reques
 	}
 	r, err := http.NewRequestWithContext(b.t.Context(), method, target, nil)
 	must(b.t, err)
+	if b.from != "" {
+		headers = append(headers, b.from)
+	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Set(name, value)

@@ -1,32 +1,87 @@
 package server
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 
 	"github.com/bff-operator/bff-operator/api/keyring"
 	"github.com/bff-operator/bff-operator/sidecar/internal/config"
+	"github.com/bff-operator/bff-operator/sidecar/internal/events"
+	"github.com/bff-operator/bff-operator/sidecar/internal/flow"
 	"github.com/bff-operator/bff-operator/sidecar/internal/gate"
 	"github.com/bff-operator/bff-operator/sidecar/internal/login"
+	"github.com/bff-operator/bff-operator/sidecar/internal/logout"
+	"github.com/bff-operator/bff-operator/sidecar/internal/proxy"
 	"github.com/bff-operator/bff-operator/sidecar/internal/telemetry"
 )
 
 func (s *Server) newLogin(snapshot *config.Snapshot, parts loginParts) *login.Handler {
+	spec := &snapshot.Policy.Spec
 	return login.New(login.Options{
 		Provider: parts.provider.client, Sessions: parts.sessions.sessions,
 		Ring:      func() *keyring.Ring { return s.inForce(snapshot).Ring },
-		PublicURL: snapshot.PublicURL, BasePath: snapshot.Policy.Spec.Endpoints.BasePath,
+		PublicURL: snapshot.PublicURL, BasePath: spec.Endpoints.BasePath,
+		Login: spec.Login, ResponseMode: spec.Provider.ResponseMode, Claims: spec.Session.Claims,
+		Network: networkOf(snapshot), Discard: s.discard(spec.Provider.IssuerURL),
 		Clock: s.Clock, Logger: s.Logger, Observer: observer{s.Metrics},
 	})
 }
 
+// logoutPart is the logouts, and what they still have to tell the provider.
+type logoutPart struct {
+	*logout.Handler
+	key   string
+	parts loginParts
+}
+
+// newLogout makes the logouts of a snapshot, or takes those of the generation in
+// force if nothing of theirs has changed.
+func (s *Server) newLogout(snapshot *config.Snapshot, parts loginParts, old *generation) *logoutPart {
+	spec := &snapshot.Policy.Spec
+	key := keyOf(spec.PublicURL, spec.Endpoints.BasePath, spec.Logout)
+	if old != nil && old.logout.key == key && old.logout.parts == parts {
+		return old.logout
+	}
+	return &logoutPart{key: key, parts: parts, Handler: logout.New(logout.Options{
+		Provider: parts.provider.client, Sessions: parts.sessions.sessions,
+		PublicURL: snapshot.PublicURL, BasePath: spec.Endpoints.BasePath,
+		IDTokenHint: spec.Logout.IDTokenHint, FrontChannel: spec.Logout.FrontChannel,
+		Clock: s.Clock, Logger: s.Logger, Observer: observer{s.Metrics},
+	})}
+}
+
+// retire has logouts that are no longer in force come to an end.
+func (s *Server) retire(l *logoutPart) {
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		defer cancel()
+		s.shutDownLogout(ctx, l)
+	}()
+}
+
+func (s *Server) shutDownLogout(ctx context.Context, l *logoutPart) {
+	if err := l.Shutdown(ctx); err != nil {
+		s.Logger.WarnContext(ctx, "refresh tokens were not revoked in time", slog.Any("error", err))
+	}
+}
+
 // endpoints are found by what follows the base path. Those that browsers
-// navigate to come from anywhere and look after themselves; the others must
-// show that our own page calls.
-func (s *Server) endpoints(h *login.Handler, g *gate.Gate) map[string]destination {
-	submit := g.Require(gate.Submit, http.HandlerFunc(h.Logout))
-	logout := func(w http.ResponseWriter, r *http.Request) {
+// navigate to come from anywhere and look after themselves, and so do those
+// that the provider calls: they believe a signed token, or a name that only the
+// provider knows. The others must show that our own page calls.
+func (s *Server) endpoints(of *generation, g *gate.Gate, common *proxy.Common) map[string]destination {
+	in := s.newLogin(of.snapshot, of.parts)
+	out := of.logout
+	streams := events.New(events.Options{
+		Sessions: of.parts.sessions.sessions, BasePath: of.snapshot.Policy.Spec.Endpoints.BasePath, Draining: s.leaving,
+		Clock: s.Clock, Logger: s.Logger, Observer: observer{s.Metrics},
+	})
+
+	submit := g.Require(gate.Submit, http.HandlerFunc(out.Logout))
+	leave := func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet { // a link, which must know the session's sid
-			h.Logout(w, r)
+			out.Logout(w, r)
 			return
 		}
 		submit.ServeHTTP(w, r)
@@ -35,10 +90,16 @@ func (s *Server) endpoints(h *login.Handler, g *gate.Gate) map[string]destinatio
 		return destination{s.Metrics.Requests(label), serve}
 	}
 	return map[string]destination{
-		"/login":    counted("_login", h.Login),
-		"/callback": counted("_callback", s.audited(h.Callback, telemetry.EventLogin, telemetry.EventLoginFailed)),
-		"/session":  counted("_session", g.Require(gate.Fetch, http.HandlerFunc(h.Session)).ServeHTTP),
-		"/logout":   counted("_logout", s.audited(logout, telemetry.EventLogout, telemetry.EventLogoutFailed)),
+		"/login":           counted("_login", in.Login),
+		"/callback":        counted("_callback", s.audited(in.Callback, telemetry.EventLogin, telemetry.EventLoginFailed)),
+		"/session":         counted("_session", g.Require(gate.Fetch, common.Bound(http.HandlerFunc(in.Session))).ServeHTTP),
+		"/events":          counted("_events", g.Require(gate.Call, common.Bound(streams)).ServeHTTP),
+		"/logout":          counted("_logout", s.audited(leave, telemetry.EventLogout, telemetry.EventLogoutFailed)),
+		"/logout/continue": counted("_logout_continue", out.Continue),
+		"/backchannel-logout": counted("_backchannel_logout",
+			s.audited(out.BackChannel, telemetry.EventBackChannel, telemetry.EventBackChannelFailed)),
+		"/frontchannel-logout": counted("_frontchannel_logout",
+			s.audited(out.FrontChannel, telemetry.EventFrontChannel, telemetry.EventFrontChannelFailed)),
 	}
 }
 
@@ -55,26 +116,28 @@ func (s *Server) audited(next http.HandlerFunc, done, failed telemetry.Event) ht
 	}
 }
 
-// observer counts how login flows end.
+// observer counts how flows end.
 type observer struct{ metrics *telemetry.Metrics }
 
-// Finished implements login.Observer.
-func (o observer) Finished(flow login.Flow, reason login.Reason) {
+// Finished implements flow.Observer.
+func (o observer) Finished(f flow.Flow, reason flow.Reason) {
 	failure := string(reason)
-	if reason == login.OK {
+	if reason == flow.OK {
 		failure = ""
 	}
-	switch flow {
-	case login.FlowLogin:
+	switch f {
+	case flow.Login:
 		if failure != "" { // the others are not over
 			o.metrics.Login(failure)
 		}
-	case login.FlowCallback:
+	case flow.Callback:
 		o.metrics.Login(failure)
-	case login.FlowLogout:
-		o.metrics.Logout(failure)
-	case login.FlowRevocation:
+	case flow.Logout, flow.BackChannel, flow.FrontChannel, flow.Continue:
+		o.metrics.Logout(string(f), failure)
+	case flow.Revocation:
 		o.metrics.Revocation(failure)
-	case login.FlowSession: // a question, and no event
+	case flow.Events:
+		o.metrics.EventStream(failure)
+	case flow.Session: // a question, and no event
 	}
 }

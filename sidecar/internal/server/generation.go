@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/bff-operator/bff-operator/api/v1alpha1"
 	"github.com/bff-operator/bff-operator/sidecar/internal/config"
 	"github.com/bff-operator/bff-operator/sidecar/internal/gate"
 	"github.com/bff-operator/bff-operator/sidecar/internal/login"
@@ -26,8 +27,9 @@ type generation struct {
 	*counted
 	snapshot    *config.Snapshot
 	table       *proxy.Table
+	peers       peers
 	parts       loginParts
-	login       *login.Handler
+	logout      *logoutPart
 	calls       *proxy.Calls
 	application *proxy.Application
 	endpoints   map[string]destination // by what follows the base path
@@ -41,8 +43,19 @@ type generation struct {
 // build makes the generation of a snapshot. It takes over from the one in force
 // what the change does not concern.
 func (s *Server) build(snapshot *config.Snapshot, old *generation) (*generation, error) {
+	peers := peersOf(snapshot, old)
+	next, err := s.assemble(snapshot, old, peers)
+	if err != nil {
+		peers.release()
+	}
+	return next, err
+}
+
+func (s *Server) assemble(snapshot *config.Snapshot, old *generation, peers peers) (*generation, error) {
 	spec := &snapshot.Policy.Spec
-	table, err := proxy.NewTable(spec.Endpoints.BasePath, spec.Routes)
+	table, err := proxy.NewTable(spec.Endpoints.BasePath, spec.Routes, func(r *v1alpha1.Route) http.RoundTripper {
+		return s.transport(snapshot, peers, r)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("compile routes: %w", err)
 	}
@@ -54,29 +67,49 @@ func (s *Server) build(snapshot *config.Snapshot, old *generation) (*generation,
 	if err != nil {
 		return nil, err
 	}
-	flows := s.newLogin(snapshot, parts)
 
-	loginURL := spec.Endpoints.BasePath + "/login"
+	common := proxy.Common{
+		Sessions: parts.sessions.sessions, Binding: parts.sessions.binding, TrustedProxies: snapshot.TrustedProxies,
+		Public: snapshot.PublicURL, LoginURL: spec.Endpoints.BasePath + "/login", Clock: s.Clock, Logger: s.Logger,
+	}
 	next := &generation{
-		snapshot: snapshot, table: table, parts: parts, login: flows,
+		snapshot: snapshot, table: table, peers: peers, parts: parts, logout: s.newLogout(snapshot, parts, old),
 		calls: proxy.NewCalls(proxy.CallsOptions{
-			Transport: s.routes, Sessions: parts.sessions.sessions, Refresh: s.refresh(parts.provider.client), Gate: g,
-			Public: snapshot.PublicURL, LoginURL: loginURL, Ended: s.sessionEnded, Logger: s.Logger,
+			Common: common, Gate: g, Refresh: s.refresh(parts.provider.client), Nonces: &s.nonces,
+			StepUp: spec.Login.AllowedParameters, Ended: s.sessionEnded,
 		}),
 		application: proxy.NewApplication(proxy.ApplicationOptions{
-			Transport: s.application, Address: snapshot.ApplicationAddress, Public: snapshot.PublicURL,
-			RequireLogin: spec.Application.RequireLogin, Sessions: parts.sessions.sessions, LoginURL: loginURL, Logger: s.Logger,
+			Common: common, Transport: s.application, Address: snapshot.ApplicationAddress,
+			RequireLogin: spec.Application.RequireLogin, ReturnTo: returnTo(spec.Endpoints.BasePath),
 		}),
-		endpoints:     s.endpoints(flows, g),
 		ofRoutes:      make(map[string]*telemetry.Requests, len(spec.Routes)),
 		ofApplication: s.Metrics.Requests(labelApplication),
 		ofNothing:     s.Metrics.Requests(labelNone),
 	}
+	next.endpoints = s.endpoints(next, g, &common)
 	for _, r := range spec.Routes {
 		next.ofRoutes[r.Name] = s.Metrics.Requests(r.Name)
 	}
-	next.counted = newCounted(parts.sessions.release)
+	next.counted = newCounted(func() {
+		if s.current.Load().logout != next.logout {
+			s.retire(next.logout)
+		}
+		parts.sessions.release()
+		peers.release()
+	})
 	return next, nil
+}
+
+// returnTo is where a login may come back to. What it would refuse is replaced
+// by the home page: a browser that is sent to the login has to get there.
+func returnTo(basePath string) func(string) string {
+	return func(target string) string {
+		path, err := login.ReturnTo(target, basePath)
+		if err != nil {
+			return "/"
+		}
+		return path
+	}
 }
 
 // destination is what answers one request, and what counts it.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bff-operator/bff-operator/sidecar/internal/admin"
+	"github.com/bff-operator/bff-operator/sidecar/internal/provider/providertest"
 )
 
 // A policy changes under a session in use: the session stays, the change holds.
@@ -23,6 +24,37 @@ func TestPolicyChangesWhileInUse(t *testing.T) {
 	eventually(t, "the new route is in force", func() bool { return b.fetch("GET", "/v2/orders").body == `{"path":"/v2/orders"}` })
 	if page := b.fetch("GET", "/api/orders"); page.body != "<!doctype html>the page" {
 		t.Errorf("the old route is still there: %s", page.body)
+	}
+}
+
+// The policy names another provider from now on. It gets nothing of the one
+// before: no token is sent to it, neither to be renewed nor to be revoked.
+func TestProviderChangesWhileInUse(t *testing.T) {
+	one, other := providertest.Start(t, providertest.Behaviour{}), providertest.Start(t, providertest.Behaviour{})
+	w := start(t, setup{instead: one})
+	b := w.newBrowser()
+	b.enter(one)
+	if call := b.fetch("GET", "/api/orders"); call.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s", call.Status, call.body)
+	}
+	w.issuer = other.Issuer
+	w.writePolicy(w.policy())
+	w.clock.advance(2 * time.Minute) // a refresh is due
+	calls := len(w.api.requests())
+	eventually(t, "the old session is over", func() bool {
+		fresh := w.newBrowser()
+		fresh.client.Jar = b.client.Jar
+		call := fresh.fetch("GET", "/bff/session")
+		return call.StatusCode == http.StatusOK && call.json(t)["authenticated"] == false
+	})
+	b.expectProblem(b.fetch("GET", "/api/orders"), 401, "session_ended")
+	b.fetch("POST", "/bff/logout")
+	if n := len(other.Requests()); n > 0 || len(w.api.requests()) > calls {
+		t.Errorf("the other provider got %d requests, the API %d", n, len(w.api.requests())-calls)
+	}
+	b.enter(other)
+	if call := b.fetch("GET", "/api/orders"); call.StatusCode != http.StatusOK {
+		t.Errorf("%s %s", call.Status, call.body)
 	}
 }
 
@@ -109,7 +141,7 @@ func TestStatus(t *testing.T) {
 		return s.Provider.Ready
 	})
 	if s.Version != "test" || s.Policy != (admin.PolicyStatus{Name: "shop", Namespace: "web", UID: "7f4b", Generation: 3}) ||
-		len(s.Configuration.Hash) != 12 || s.Configuration.Error != "" || !s.Store.Ready || s.Store.Type != "Memory" || s.Draining {
+		s.Provider.ClockOffset == "" || len(s.Configuration.Hash) != 12 || s.Configuration.Error != "" || !s.Store.Ready || s.Store.Type != "Memory" || s.Draining {
 		t.Errorf("%+v", s)
 	}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,8 +11,11 @@ import (
 
 	"github.com/bff-operator/bff-operator/api/keyring"
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/clientauth"
 	"github.com/bff-operator/bff-operator/sidecar/internal/config"
+	"github.com/bff-operator/bff-operator/sidecar/internal/gate"
 	"github.com/bff-operator/bff-operator/sidecar/internal/provider"
+	"github.com/bff-operator/bff-operator/sidecar/internal/proxy"
 	"github.com/bff-operator/bff-operator/sidecar/internal/secret"
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
 	"github.com/bff-operator/bff-operator/sidecar/internal/store"
@@ -39,7 +43,8 @@ type sessionsPart struct {
 	*counted
 	key      string
 	store    store.Store
-	sessions *session.Sessions
+	sessions sessions
+	binding  *gate.Binding
 }
 
 // providerPart is the provider's client.
@@ -49,19 +54,21 @@ type providerPart struct {
 }
 
 // loginParts makes the parts for a snapshot, or takes those of the generation in
-// force that fit. What may change while they live (secrets, keys, limits) they
-// ask the snapshot in force for.
+// force that fit. What may change while they live (secrets, certificates, keys,
+// limits) they ask the snapshot in force for; everything else they were made of
+// is in their keys.
 func (s *Server) loginParts(snapshot *config.Snapshot, old *generation) (loginParts, error) {
 	var parts loginParts
 	p := s.providerConfig(snapshot)
-	if key := keyOf(p.Issuer, p.ClientID, p.Method, p.Scopes, p.RedirectURL, p.ConnectTo); old != nil && old.parts.provider.key == key {
+	if key := keyOf(p.Provider, p.RedirectURL, p.ACRValues, p.MaxAge); old != nil && old.parts.provider.key == key {
 		parts.provider = old.parts.provider
 	} else {
 		parts.provider = &providerPart{key: key, client: provider.New(p)}
 	}
 
 	spec := snapshot.Policy.Spec.Session.Store
-	key := keyOf(snapshot.Policy.UID, spec)
+	issuer := snapshot.Policy.Spec.Provider.IssuerURL
+	key := keyOf(snapshot.Policy.UID, issuer, spec)
 	if old != nil && old.parts.sessions.key == key && old.parts.sessions.retain() {
 		parts.sessions = old.parts.sessions
 		return parts, nil
@@ -70,18 +77,19 @@ func (s *Server) loginParts(snapshot *config.Snapshot, old *generation) (loginPa
 	if err != nil {
 		return parts, fmt.Errorf("open session store: %w", err)
 	}
-	sessions := session.New(session.Options{
+	of := sessions{metrics: s.Metrics, issuer: issuer, Sessions: session.New(session.Options{
 		Store: backend, PolicyUID: string(snapshot.Policy.UID),
-		Ring:   func() *keyring.Ring { return s.inForce(snapshot).Ring },
-		Limits: func() session.Limits { return limitsOf(s.inForce(snapshot).Policy) },
-		Clock:  s.Clock, Random: s.Random, Logger: s.Logger,
-	})
-	part := &sessionsPart{key: key, store: backend, sessions: sessions}
+		Ring:    func() *keyring.Ring { return s.inForce(snapshot).Ring },
+		Limits:  func() session.Limits { return limitsOf(s.inForce(snapshot).Policy) },
+		Discard: s.discard(issuer),
+		Clock:   s.Clock, Random: s.Random, Logger: s.Logger,
+	})}
+	part := &sessionsPart{key: key, store: backend, sessions: of, binding: s.newBinding(snapshot, of)}
 	part.counted = newCounted(func() {
 		go func() { // a request must not wait for this
 			ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 			defer cancel()
-			s.drainSessions(ctx, sessions)
+			s.drainSessions(ctx, of)
 			backend.Close()
 		}()
 	})
@@ -100,36 +108,71 @@ func (s *Server) inForce(first *config.Snapshot) *config.Snapshot {
 
 func (s *Server) providerConfig(snapshot *config.Snapshot) provider.Config {
 	spec := &snapshot.Policy.Spec
-	return provider.Config{
-		Issuer: spec.Provider.IssuerURL, ClientID: spec.Provider.ClientID, Method: spec.Provider.ClientAuthentication.Method,
-		Secret: func() secret.String { return s.inForce(snapshot).ClientSecret },
-		Scopes: spec.Provider.Scopes, RedirectURL: spec.PublicURL + spec.Endpoints.BasePath + "/callback",
-		ConnectTo: spec.Provider.ConnectTo, Clock: s.Clock, Logger: s.Logger,
+	c := provider.Config{
+		Provider: spec.Provider, RedirectURL: spec.PublicURL + spec.Endpoints.BasePath + "/callback",
+		Credentials: func() clientauth.Credentials { return s.inForce(snapshot).Credentials },
+		RootCAs:     snapshot.ProviderCAs, ACRValues: spec.Login.ACRValues, Clock: s.Clock, Logger: s.Logger,
 	}
+	if spec.Login.MaxAge != nil {
+		c.MaxAge = &spec.Login.MaxAge.Duration
+	}
+	return c
 }
 
 func (s *Server) store(spec *v1alpha1.SessionStore, snapshot *config.Snapshot) (store.Store, error) {
 	if spec.Type == v1alpha1.StoreMemory {
-		return counting{store.NewMemory(s.Clock, memorySessions), s.Metrics}, nil
+		return newCounting(store.NewMemory(s.Clock, memorySessions), s.Metrics), nil
 	}
-	redis, err := store.NewRedis(store.RedisOptions{
-		Address: spec.Redis.Address, Username: spec.Redis.Username, TLS: spec.Redis.TLS == v1alpha1.StoreTLSEnabled,
-		Password: func() secret.String { return s.inForce(snapshot).StorePassword }, Logger: s.Logger,
-	})
+	redis, err := store.NewRedis(s.redisOptions(spec.Redis, snapshot))
 	if err != nil {
 		return nil, err
 	}
-	return counting{redis, s.Metrics}, nil
+	return newCounting(redis, s.Metrics), nil
+}
+
+func (s *Server) redisOptions(spec *v1alpha1.RedisStore, snapshot *config.Snapshot) store.RedisOptions {
+	o := store.RedisOptions{
+		Topology: spec.Topology, Addresses: append([]string{spec.Address}, spec.AdditionalAddresses...),
+		Prefix:   session.KeyPrefix(string(snapshot.Policy.UID)),
+		Username: spec.Username, Password: func() secret.String { return s.inForce(snapshot).StorePassword },
+		TLS: spec.TLS == v1alpha1.StoreTLSEnabled, RootCAs: snapshot.StoreCAs, Logger: s.Logger,
+	}
+	if spec.ClientCertificateRef != nil {
+		o.ClientCertificate = func() (*tls.Certificate, error) { return s.inForce(snapshot).StoreCertificate, nil }
+	}
+	if spec.Sentinel != nil {
+		o.Sentinel = store.Sentinel{
+			MasterName: spec.Sentinel.MasterName, Username: spec.Sentinel.Username,
+			Password: func() secret.String { return s.inForce(snapshot).SentinelPassword },
+		}
+	}
+	return o
 }
 
 func limitsOf(policy *v1alpha1.BFFPolicy) session.Limits {
-	return session.Limits{Lifetime: policy.Spec.Session.Lifetime.Duration, IdleTimeout: policy.Spec.Session.IdleTimeout.Duration}
+	s := &policy.Spec.Session
+	limits := session.Limits{Lifetime: s.Lifetime.Duration, IdleTimeout: s.IdleTimeout.Duration, MaxPerUser: int(s.MaxPerUser)}
+	if s.OutageGrace != nil {
+		limits.OutageGrace = s.OutageGrace.Duration
+	}
+	return limits
+}
+
+// discard has the provider forget tokens that nobody can use any more, without
+// waiting for that. It must be the one that has issued them: another one must
+// not see them.
+func (s *Server) discard(issuer string) func(context.Context, token.Set) {
+	return func(ctx context.Context, tokens token.Set) {
+		if g := s.current.Load(); g != nil && g.snapshot.Policy.Spec.Provider.IssuerURL == issuer {
+			g.logout.Revoke(ctx, tokens)
+		}
+	}
 }
 
 // refresh renews tokens at the provider and counts it.
-func (s *Server) refresh(client *provider.Client) func(context.Context, token.Set) (token.Set, error) {
-	return func(ctx context.Context, old token.Set) (token.Set, error) {
-		set, err := client.Refresh(ctx, old)
+func (s *Server) refresh(client *provider.Client) proxy.Refresh {
+	return func(ctx context.Context, old token.Set, target token.Target) (token.Set, error) {
+		set, err := client.Refresh(ctx, old, target)
 		reason := refreshReason(err)
 		s.Metrics.Refresh(reason)
 		event := telemetry.EventRefreshed
@@ -153,7 +196,7 @@ func refreshReason(err error) string {
 	return "other"
 }
 
-func (s *Server) drainSessions(ctx context.Context, sessions *session.Sessions) {
+func (s *Server) drainSessions(ctx context.Context, sessions sessions) {
 	if err := sessions.Drain(ctx); err != nil {
 		s.Logger.ErrorContext(ctx, "renewed tokens were not stored in time; their sessions may have to log in again", slog.Any("error", err))
 	}

@@ -13,7 +13,7 @@ import (
 // replica is another sidecar of the same policy.
 func (w *world) replica() *world {
 	w.t.Helper()
-	other := &world{t: w.t, dir: w.dir, provider: w.provider, secrets: w.secrets, api: w.api, app: w.app, log: &buffer{}, clock: w.clock}
+	other := &world{t: w.t, dir: w.dir, provider: w.provider, issuer: w.issuer, secrets: w.secrets, api: w.api, app: w.app, log: &buffer{}, clock: w.clock}
 	other.run()
 	return other
 }
@@ -43,7 +43,7 @@ func TestReplicasShareSessions(t *testing.T) {
 	}
 	old := "Cookie: " + session.CookieName + "=" + b.cookie()
 	other.fetch("POST", "/bff/logout")
-	b.expectProblem(w.newBrowser().fetch("GET", "/api/orders", old), 401, "no_session")
+	b.expectProblem(w.newBrowser().fetch("GET", "/api/orders", old), 401, "session_ended")
 }
 
 // A restart loses nothing: neither sessions nor logins that are under way.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/bff-operator/bff-operator/sidecar/internal/admin"
 	"github.com/bff-operator/bff-operator/sidecar/internal/config"
-	"github.com/bff-operator/bff-operator/sidecar/internal/provider"
+	"github.com/bff-operator/bff-operator/sidecar/internal/session"
 	"github.com/bff-operator/bff-operator/sidecar/internal/telemetry"
 )
 
@@ -48,6 +48,8 @@ type RunOptions struct {
 func Run(ctx context.Context, o RunOptions) error {
 	s, err := New(o.Source.Current(), o.Options)
 	if err != nil {
+		o.Traffic.Close()
+		o.Admin.Close()
 		return err
 	}
 	s.reloaded(o.Source, o.Source.Report())
@@ -63,6 +65,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	})
 	group.Go(func() error {
 		<-serving.Done()
+		s.leave()
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 		defer cancel()
 		shutDown(end, traffic)
@@ -132,6 +135,6 @@ func (s *Server) adminHandler(source *config.Source) http.Handler {
 }
 
 func (s *Server) sessionEnded(ctx context.Context) {
-	s.Metrics.SessionRefused()
-	s.audit.Write(ctx, telemetry.EventSessionEnded, string(provider.ReasonGrantRefused))
+	s.Metrics.SessionsEnded(1, string(session.EndRefused))
+	s.audit.Write(ctx, telemetry.EventSessionEnded, string(session.EndRefused))
 }

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/bff-operator/bff-operator/sidecar/internal/config"
+	"github.com/bff-operator/bff-operator/sidecar/internal/dpop"
 	"github.com/bff-operator/bff-operator/sidecar/internal/problem"
 	"github.com/bff-operator/bff-operator/sidecar/internal/proxy"
 	"github.com/bff-operator/bff-operator/sidecar/internal/telemetry"
@@ -35,10 +37,13 @@ type Server struct {
 	Options
 	audit       telemetry.Audit
 	started     time.Time
-	routes      *http.Transport // of all routes
+	routes      *http.Transport // of all routes with nothing of their own
 	application *http.Transport
+	nonces      dpop.Nonces // of upstreams
 	current     atomic.Pointer[generation]
 	draining    atomic.Bool
+	leaving     chan struct{} // closed when streams are to go elsewhere
+	leave       func()        // closes it
 }
 
 // New makes a server for a configuration.
@@ -49,15 +54,18 @@ func New(snapshot *config.Snapshot, o Options) (*Server, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
+	leaving := make(chan struct{})
 	s := &Server{
 		Options: o, audit: telemetry.NewAudit(o.Logger), started: o.Clock(),
-		routes: proxy.NewTransport(), application: proxy.NewApplicationTransport(),
+		routes: proxy.NewTransport(proxy.Peer{}), application: proxy.NewApplicationTransport(),
+		leaving: leaving, leave: sync.OnceFunc(func() { close(leaving) }),
 	}
 	first, err := s.build(snapshot, nil)
 	if err != nil {
 		return nil, err
 	}
 	s.current.Store(first)
+	o.Metrics.ClockOffset(func() (time.Duration, bool) { return s.current.Load().parts.provider.client.ClockOffset() })
 	return s, nil
 }
 
@@ -80,9 +88,7 @@ func (s *Server) Apply(snapshot *config.Snapshot) error {
 func (s *Server) Close(ctx context.Context) {
 	g := s.current.Load()
 	s.drainSessions(ctx, g.parts.sessions.sessions)
-	if err := g.login.Shutdown(ctx); err != nil {
-		s.Logger.WarnContext(ctx, "refresh tokens were not revoked in time", slog.Any("error", err))
-	}
+	s.shutDownLogout(ctx, g.logout)
 	g.release()
 	s.routes.CloseIdleConnections()
 	s.application.CloseIdleConnections()
@@ -90,10 +96,12 @@ func (s *Server) Close(ctx context.Context) {
 
 // Drain makes the sidecar leave service without breaking anything: it is not
 // ready any more and asks every client to close its connection after the
-// answer, so that the next request goes elsewhere. It keeps serving.
+// answer, so that the next request goes elsewhere. It keeps serving; only
+// streams of session events end, and pages listen elsewhere.
 func (s *Server) Drain() {
 	if s.draining.CompareAndSwap(false, true) {
 		s.Metrics.Draining()
+		s.leave()
 		s.Logger.Info("draining: not ready any more, still serving")
 	}
 }

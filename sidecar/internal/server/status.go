@@ -50,6 +50,9 @@ func (s *Server) status(ctx context.Context, report config.Report) admin.Status 
 	} else {
 		status.Provider.Ready = true
 	}
+	if offset, ok := g.parts.provider.client.ClockOffset(); ok {
+		status.Provider.ClockOffset = offset.Round(time.Millisecond).String()
+	}
 	if err := <-pinged; err != nil {
 		status.Store.Error = "unavailable"
 	} else {

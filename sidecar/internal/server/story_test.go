@@ -61,14 +61,19 @@ func TestLoginCallRefreshLogout(t *testing.T) {
 	// BFF-10: logged out, the old cookie is dead.
 	old := b.cookie()
 	out := b.fetch("POST", "/bff/logout")
-	if logoutURL, _ := out.json(t)["logoutURL"].(string); out.StatusCode != http.StatusOK || !strings.HasPrefix(logoutURL, w.provider.Issuer) {
+	if logoutURL, _ := out.json(t)["logoutURL"].(string); out.StatusCode != http.StatusOK || logoutURL != "/bff/logout/continue" {
 		t.Errorf("logout: %s %s", out.Status, out.body)
+	}
+	// The rest of the logout is at the provider, and its hint stays out of URLs.
+	if rest := b.navigate("/bff/logout/continue", "same-origin"); rest.StatusCode != http.StatusOK || !strings.Contains(rest.body, `action="`+w.issuer) ||
+		!strings.Contains(rest.body, "id_token_hint") {
+		t.Errorf("the rest of the logout: %s %s", rest.Status, rest.body)
 	}
 	if b.cookie() != "" {
 		t.Error("the cookie stays")
 	}
 	thief := w.newBrowser()
-	b.expectProblem(thief.fetch("GET", "/api/orders", "Cookie: "+session.CookieName+"="+old), 401, "no_session")
+	b.expectProblem(thief.fetch("GET", "/api/orders", "Cookie: "+session.CookieName+"="+old), 401, "session_ended")
 	eventually(t, "the refresh token is revoked", func() bool { return w.provider.Count(idp.EventRevoke) == 1 })
 }
 
@@ -129,7 +134,7 @@ func TestProviderEndsTheLogin(t *testing.T) {
 	}
 	b.expectProblem(b.fetch("GET", "/api/orders"), 401, "no_session")
 	_, metrics := w.adminGet("/metrics")
-	for _, line := range []string{"bff_sessions_refused_total 1", `bff_token_refreshes_total{reason="grant_refused",result="failure"} 1`} {
+	for _, line := range []string{`bff_sessions_ended_total{reason="refused"} 1`, `bff_token_refreshes_total{reason="grant_refused",result="failure"} 1`} {
 		if !strings.Contains(metrics, line) {
 			t.Errorf("no metric %s", line)
 		}
@@ -145,7 +150,7 @@ func TestIdleSessionEnds(t *testing.T) {
 		w.clock.advance(12 * time.Minute)
 		b.fetch("GET", "/bff/session")
 	}
-	b.expectProblem(b.fetch("GET", "/api/orders"), 401, "no_session")
+	b.expectProblem(b.fetch("GET", "/api/orders"), 401, "session_ended")
 }
 
 func TestSessionInUseStays(t *testing.T) {
@@ -246,7 +251,7 @@ func TestLoginMakesANewCookie(t *testing.T) {
 		t.Fatal("the same cookie")
 	}
 	other := w.newBrowser()
-	b.expectProblem(other.fetch("GET", "/api/orders", "Cookie: "+session.CookieName+"="+first), 401, "no_session")
+	b.expectProblem(other.fetch("GET", "/api/orders", "Cookie: "+session.CookieName+"="+first), 401, "session_ended")
 }
 
 // A code that somebody else's browser got is of no use to ours.

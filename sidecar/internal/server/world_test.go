@@ -23,6 +23,7 @@ import (
 	"github.com/bff-operator/bff-operator/hack/demo/idp"
 	"github.com/bff-operator/bff-operator/hack/demo/idp/idptest"
 	"github.com/bff-operator/bff-operator/sidecar/internal/config"
+	"github.com/bff-operator/bff-operator/sidecar/internal/provider/providertest"
 	"github.com/bff-operator/bff-operator/sidecar/internal/server"
 	"github.com/bff-operator/bff-operator/sidecar/internal/telemetry"
 )
@@ -38,7 +39,8 @@ const (
 type world struct {
 	t                *testing.T
 	dir              string
-	provider         *idptest.Server
+	provider         *idptest.Server // nil if another one stands in its place
+	issuer           string
 	secrets          *secrets // that must never be seen outside
 	api, app         *recorder
 	source           *config.Source
@@ -56,17 +58,23 @@ type setup struct {
 	accessToken  time.Duration
 	clientSecret string
 	api          http.HandlerFunc
-	secrets      map[string]string // more of them, by NAME/KEY
+	secrets      map[string]string    // more of them, by NAME/KEY
+	instead      *providertest.Server // of the usual provider: one that does what a test wants
 }
 
 func start(t *testing.T, s setup) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), log: &buffer{}, clock: &clock{}, secrets: &secrets{}}
-	w.provider = idptest.StartBehind(t, idp.Config{
-		Clients: []idp.Client{{ID: "shop", Secret: clientSecret, RedirectURIs: []string{publicURL + "/bff/callback"},
-			PostLogoutRedirectURIs: []string{publicURL, publicURL + "/"}, Audience: []string{"shop-api"}}},
-		AccessTokenLifetime: s.accessToken,
-	}, w.front)
+	if s.instead != nil {
+		w.issuer, s.clientSecret = s.instead.Issuer, providertest.ClientSecret
+	} else {
+		w.provider = idptest.StartBehind(t, idp.Config{
+			Clients: []idp.Client{{ID: "shop", Secret: clientSecret, RedirectURIs: []string{publicURL + "/bff/callback"},
+				PostLogoutRedirectURIs: []string{publicURL, publicURL + "/"}, Audience: []string{"shop-api"}}},
+			AccessTokenLifetime: s.accessToken,
+		}, w.front)
+		w.issuer = w.provider.Issuer
+	}
 	if s.api == nil {
 		s.api = func(rw http.ResponseWriter, r *http.Request) { fmt.Fprintf(rw, `{"path":%q}`, r.RequestURI) }
 	}
@@ -145,7 +153,7 @@ spec:
   - {name: api, path: /api, upstream: {url: "%s"}}
   - {name: admin, path: /api/admin, methods: [GET], upstream: {url: "%s"}}
   - {name: open, path: /open, upstream: {url: "%s"}, token: {type: None}}
-`, publicURL, port, w.provider.Issuer, w.api.URL, w.api.URL, w.api.URL)
+`, publicURL, port, w.issuer, w.api.URL, w.api.URL, w.api.URL)
 }
 
 func (w *world) writePolicy(text string) { w.write("policy.yaml", text) }

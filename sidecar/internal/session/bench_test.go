@@ -31,7 +31,7 @@ func BenchmarkFind(b *testing.B) {
 			value, err := w.Create(b.Context(), session.Session{
 				Issuer: "https://id.example.com", Subject: "alice",
 				Claims: map[string]any{"name": "Alice", "email": "alice@example.com", "email_verified": true, "groups": []any{"a", "b"}, "auth_time": 1795521600},
-				Tokens: token.Set{Access: jwt(1200), Refresh: jwt(800), ID: jwt(1000)},
+				Tokens: token.Set{Access: token.Access{Token: jwt(1200)}, Refresh: jwt(800), ID: jwt(1000)},
 			})
 			if err != nil {
 				b.Fatal(err)

@@ -19,43 +19,65 @@ func TestMargin(t *testing.T) {
 		10 * time.Minute: 30 * time.Second,
 		24 * time.Hour:   30 * time.Second,
 	} {
-		if got := margin(life); got != want {
+		if got := margin(life, 0); got != want {
 			t.Errorf("a token of %s is renewed %s ahead, want %s", life, got, want)
+		}
+		if got := margin(life, 0.5); got != want*3/4 {
+			t.Errorf("a token of %s is renewed %s ahead by who is in the middle, want %s", life, got, want*3/4)
+		}
+		if got := margin(life, 1); got != want/2 {
+			t.Errorf("a token of %s is renewed %s ahead by the last, want %s", life, got, want/2)
 		}
 	}
 }
 
 func TestNeed(t *testing.T) {
 	issued := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	orders := token.Target{Resource: "https://orders.example.com"}
+	narrowed := token.Access{Token: "n", ObtainedAt: issued, Expiry: issued.Add(10 * time.Second)}
 	for name, row := range map[string]struct {
 		life      time.Duration // 0: unknown
 		noRefresh bool
 		after     time.Duration
-		want      need
+		late      float64
+		want      want
+		need      need
 	}{
-		"fresh":                                   {life: time.Minute, after: time.Second, want: needNothing},
-		"just before the margin":                  {life: time.Minute, after: 54*time.Second - 1, want: needNothing},
-		"at the margin":                           {life: time.Minute, after: 54 * time.Second, want: needRenewal},
-		"expired":                                 {life: time.Minute, after: time.Hour, want: needRenewal},
-		"within the margin, nothing to renew it":  {life: time.Minute, noRefresh: true, after: 59 * time.Second, want: needNothing},
-		"expired, nothing to renew it":            {life: time.Minute, noRefresh: true, after: time.Minute, want: needLogin},
-		"unknown expiry":                          {after: 1000 * time.Hour, want: needNothing},
-		"unknown expiry, nothing to renew it":     {noRefresh: true, after: 1000 * time.Hour, want: needNothing},
-		"expired when it came":                    {life: -time.Minute, want: needRenewal},
-		"expired when it came, nothing to renew":  {life: -time.Minute, noRefresh: true, want: needLogin},
-		"clock went back before it was obtained":  {life: time.Minute, after: -time.Hour, want: needNothing},
-		"a life of a day has a margin of seconds": {life: 24 * time.Hour, after: 24*time.Hour - 31*time.Second, want: needNothing},
+		"fresh":                                   {life: time.Minute, after: time.Second, need: needNothing},
+		"just before the margin":                  {life: time.Minute, after: 54*time.Second - 1, need: needNothing},
+		"at the margin":                           {life: time.Minute, after: 54 * time.Second, need: needSoon},
+		"at the margin, but this one is late":     {life: time.Minute, after: 54 * time.Second, late: 0.9, need: needNothing},
+		"at the last margin":                      {life: time.Minute, after: 57 * time.Second, late: 1, need: needSoon},
+		"just before it expires":                  {life: time.Minute, after: time.Minute - 1, need: needSoon},
+		"expires":                                 {life: time.Minute, after: time.Minute, need: needNow},
+		"expired":                                 {life: time.Minute, after: time.Hour, need: needNow},
+		"within the margin, nothing to renew it":  {life: time.Minute, noRefresh: true, after: 59 * time.Second, need: needNothing},
+		"expired, nothing to renew it":            {life: time.Minute, noRefresh: true, after: time.Minute, need: needLogin},
+		"OA-08 unknown expiry":                    {after: 1000 * time.Hour, need: needNothing},
+		"unknown expiry, nothing to renew it":     {noRefresh: true, after: 1000 * time.Hour, need: needNothing},
+		"OA-08 unknown expiry and refused":        {after: time.Second, want: want{refused: "a"}, need: needNow},
+		"refused, nothing to renew it":            {noRefresh: true, want: want{refused: "a"}, need: needNothing},
+		"another one was refused":                 {after: time.Second, want: want{refused: "b"}, need: needNothing},
+		"expired when it came":                    {life: -time.Minute, need: needNow},
+		"expired when it came, nothing to renew":  {life: -time.Minute, noRefresh: true, need: needLogin},
+		"clock went back before it was obtained":  {life: time.Minute, after: -time.Hour, need: needNothing},
+		"a life of a day has a margin of seconds": {life: 24 * time.Hour, after: 24*time.Hour - 31*time.Second, need: needNothing},
+		"RES-04 narrowed, fresh":                  {want: want{target: orders}, need: needNothing},
+		"narrowed, at its margin":                 {want: want{target: orders}, after: 9 * time.Second, need: needSoon},
+		"narrowed, expired":                       {want: want{target: orders}, after: 10 * time.Second, need: needNow},
+		"narrowed, for another target":            {want: want{target: token.Target{Resource: "x"}}, need: needNow},
+		"narrowed, and nothing to get one with":   {want: want{target: token.Target{Resource: "x"}}, noRefresh: true, need: needLogin},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &Session{obtainedAt: issued, Tokens: token.Set{Access: "a", Refresh: "r"}}
+			tokens := token.Set{Access: token.Access{Token: "a", ObtainedAt: issued}, Refresh: "r"}.With(orders, narrowed)
 			if row.life != 0 {
-				s.Tokens.AccessExpiry = issued.Add(row.life)
+				tokens.Access.Expiry = issued.Add(row.life)
 			}
 			if row.noRefresh {
-				s.Tokens.Refresh = ""
+				tokens.Refresh = ""
 			}
-			if got := needOf(s, issued.Add(row.after)); got != row.want {
-				t.Errorf("need is %d, want %d", got, row.want)
+			if got := row.want.need(tokens, issued.Add(row.after), row.late); got != row.need {
+				t.Errorf("need is %d, want %d", got, row.need)
 			}
 		})
 	}
@@ -95,6 +117,11 @@ func TestMarksAreBounded(t *testing.T) {
 			t.Fatalf("%d marks", len(m.until))
 		}
 	}
+	m.move("999", now.Add(2*time.Hour))
+	m.move("none", now.Add(2*time.Hour))
+	if m.holds("none", now) || !m.holds("999", now.Add(time.Hour)) {
+		t.Error("a mark was not moved, or one was made")
+	}
 	if !m.holds("999", now) || m.set("999", now, now.Add(time.Hour)) {
 		t.Error("the newest mark is gone")
 	}
@@ -120,14 +147,14 @@ func TestCookieValuesHaveOneSpelling(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, ok := keys.parse(value)
+	again, ok := keys.handle(value)
 	if !ok || again != h || !strings.HasPrefix(h.key, "bff:{policy}:s:") || strings.Contains(h.key, value) {
 		t.Fatalf("%q parses to %v, %v", value, again, ok)
 	}
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	accepted := 0
 	for _, last := range alphabet {
-		if _, ok := keys.parse(value[:42] + string(last)); ok {
+		if _, ok := keys.handle(value[:42] + string(last)); ok {
 			accepted++
 		}
 	}
@@ -135,7 +162,7 @@ func TestCookieValuesHaveOneSpelling(t *testing.T) {
 		t.Errorf("%d of 64 last characters are accepted, want 16", accepted)
 	}
 	for _, bad := range []string{"", value[:42], value + "A", value[:42] + "=", value[:20] + "\n" + value[21:], value[:41] + "\r\n", " " + value[1:]} {
-		if _, ok := keys.parse(bad); ok {
+		if _, ok := keys.handle(bad); ok {
 			t.Errorf("%q was accepted", bad)
 		}
 	}

@@ -6,13 +6,21 @@ import (
 	"sync"
 )
 
-// flights are the renewals under way, at most one of a session.
+// maxAhead bounds the flights that nobody waits for. When there are as many, a
+// token is renewed when it is needed instead of ahead of that.
+const maxAhead = 256
+
+// flights are the renewals under way in this process, one for each thing that is
+// wanted of a session. Several of one session take turns by its lease.
 type flights struct {
 	detached background
 
-	mu    sync.Mutex
-	byKey map[string]*flight
+	mu   sync.Mutex
+	byID map[flightID]*flight
 }
+
+// flightID is what a flight is for.
+type flightID struct{ key, target, refused string }
 
 // flight is one renewal. Its outcome may be read once done is closed.
 type flight struct {
@@ -23,35 +31,41 @@ type flight struct {
 
 var errAborted = errors.New("the renewal was aborted")
 
-// join returns the flight of a session, and starts one with run when there is
-// none.
-func (f *flights) join(key string, run func() (*Session, error)) *flight {
+// join returns the flight to an end, and starts one with run when there is none.
+func (f *flights) join(id flightID, run func() (*Session, error)) *flight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if under, ok := f.byKey[key]; ok {
+	if under, ok := f.byID[id]; ok {
 		return under
 	}
 	started := &flight{done: make(chan struct{}), err: errAborted}
-	if f.byKey == nil {
-		f.byKey = make(map[string]*flight)
+	if f.byID == nil {
+		f.byID = make(map[flightID]*flight)
 	}
-	f.byKey[key] = started
+	f.byID[id] = started
 	f.detached.begin()
 	go func() {
 		defer f.detached.end()
 		// Who comes between the two starts a new flight, which finds this one's
 		// result in the store.
 		defer close(started.done)
-		defer f.land(key)
+		defer f.land(id)
 		started.session, started.err = run()
 	}()
 	return started
 }
 
-func (f *flights) land(key string) {
+// hasRoom says whether one more may be started that nobody waits for.
+func (f *flights) hasRoom() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.byKey, key)
+	return len(f.byID) < maxAhead
+}
+
+func (f *flights) land(id flightID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.byID, id)
 }
 
 // background counts work that outlives the request it was begun for.

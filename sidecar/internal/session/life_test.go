@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -29,6 +30,7 @@ func TestSessionIsFoundAsItWasCreated(t *testing.T) {
 		tokens := (&provider{}).issue()
 		value, err := w.Create(t.Context(), session.Session{
 			Issuer: "https://id.example.com", Subject: "alice", ProviderSID: "sid", Tokens: tokens,
+			ACR: "two-factors", AuthTime: time.Unix(1795521600, 0), Network: netip.MustParsePrefix("2001:db8::/56"),
 			Claims: map[string]any{"name": "Alice", "groups": []any{"a", "b"}, "number": json.Number("12345678901234567890")},
 			ID:     "chosen by the caller", CreatedAt: time.Unix(1, 0), ExpiresAt: time.Unix(2, 0),
 		})
@@ -37,7 +39,8 @@ func TestSessionIsFoundAsItWasCreated(t *testing.T) {
 		}
 		s := w.find(t, value)
 		if s.Issuer != "https://id.example.com" || s.Subject != "alice" || s.ProviderSID != "sid" ||
-			s.Tokens.Access != tokens.Access || s.Tokens.Refresh != tokens.Refresh || s.Tokens.ID != tokens.ID || !s.Tokens.AccessExpiry.Equal(tokens.AccessExpiry) {
+			s.ACR != "two-factors" || s.AuthTime.Unix() != 1795521600 || s.Network.String() != "2001:db8::/56" ||
+			s.Tokens.Access.Token != tokens.Access.Token || s.Tokens.Refresh != tokens.Refresh || s.Tokens.ID != tokens.ID || !s.Tokens.Access.Expiry.Equal(tokens.Access.Expiry) {
 			t.Errorf("found %q, %q, %q, %v", s.Issuer, s.Subject, s.ProviderSID, s.Tokens)
 		}
 		if got := fmt.Sprint(s.Claims); got != "map[groups:[a b] name:Alice number:12345678901234567890]" {
@@ -69,7 +72,7 @@ func TestEveryLoginIsNew(t *testing.T) {
 
 func TestCreateNeedsALogin(t *testing.T) {
 	inTime(t, func(t *testing.T, w *world) {
-		whole := session.Session{Issuer: "i", Subject: "s", Tokens: token.Set{Access: "a"}}
+		whole := session.Session{Issuer: "i", Subject: "s", Tokens: token.Set{Access: token.Access{Token: "a"}}}
 		for name, change := range map[string]func(*session.Session){
 			"issuer":       func(s *session.Session) { s.Issuer = "" },
 			"subject":      func(s *session.Session) { s.Subject = "" },
@@ -81,7 +84,7 @@ func TestCreateNeedsALogin(t *testing.T) {
 				t.Errorf("a session without %s was created", name)
 			}
 		}
-		whole.Tokens.Access = strings.Repeat("x", session.MaxRecordSize)
+		whole.Tokens.Access.Token = strings.Repeat("x", session.MaxRecordSize)
 		_, err := w.Create(t.Context(), whole)
 		wantErr(t, err, session.ErrTooLarge)
 		if n := w.store.called("Create"); n != 0 {
@@ -166,7 +169,7 @@ func TestChangedLifetime(t *testing.T) {
 		w.limits.Store(&session.Limits{Lifetime: 10 * time.Minute, IdleTimeout: idle})
 		time.Sleep(10 * time.Minute)
 		_, err := w.Find(t.Context(), value)
-		wantErr(t, err, session.ErrNone)
+		wantEnd(t, err, session.EndExpired)
 	})
 }
 
@@ -179,7 +182,7 @@ func TestSessionIdlesOut(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		_, err := w.Find(t.Context(), value)
-		wantErr(t, err, session.ErrNone)
+		wantEnd(t, err, session.EndExpired)
 	})
 }
 
@@ -196,8 +199,8 @@ func TestUsePutsIdlingOff(t *testing.T) {
 	})
 }
 
-// A use is written at most every tenth of the idle timeout, however many come
-// and whichever replica they come to.
+// A use is written at most every tenth of the idle timeout by each replica,
+// however many come.
 func TestUseIsWrittenSparingly(t *testing.T) {
 	inTime(t, func(t *testing.T, w *world) {
 		_, value := w.login(t, &provider{})
@@ -209,8 +212,8 @@ func TestUseIsWrittenSparingly(t *testing.T) {
 			wantErr(t, err, nil)
 			wantErr(t, other.Touch(t.Context(), s), nil)
 		}
-		if n := w.store.called("Touch"); n != 10 {
-			t.Errorf("%d uses were written in one idle timeout, want 10", n)
+		if n := w.store.called("Touch"); n < 10 || n > 20 {
+			t.Errorf("%d uses were written by two replicas in one idle timeout, want 10 to 20", n)
 		}
 	})
 }
@@ -237,8 +240,9 @@ func TestFailedUseIsTriedAgain(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		w.store.cut("Touch")
 		s := w.find(t, value)
-		wantErr(t, w.Touch(t.Context(), s), session.ErrUnavailable)
+		wantErr(t, w.Touch(t.Context(), s), nil) // it goes on without the store
 		w.store.repair()
+		time.Sleep(time.Second)
 		wantErr(t, w.Touch(t.Context(), s), nil)
 		if got := w.find(t, value); !got.IdleExpiresAt.Equal(time.Now().Add(idle)) {
 			t.Error("the use was not written")
@@ -250,8 +254,8 @@ func TestEndedSessionIsGone(t *testing.T) {
 	inTime(t, func(t *testing.T, w *world) {
 		s, value := w.login(t, &provider{})
 		time.Sleep(10 * time.Minute)
-		wantErr(t, w.End(t.Context(), s), nil)
-		wantErr(t, w.End(t.Context(), s), nil)
+		wantErr(t, w.End(t.Context(), s, session.EndLogout), nil)
+		wantErr(t, w.End(t.Context(), s, session.EndLogout), nil)
 		_, err := w.Find(t.Context(), value)
 		wantErr(t, err, session.ErrNone)
 		wantErr(t, w.Touch(t.Context(), s), session.ErrNone)
@@ -264,13 +268,13 @@ func TestEndedSessionIsGone(t *testing.T) {
 func TestStoreOutage(t *testing.T) {
 	inTime(t, func(t *testing.T, w *world) {
 		s, value := w.login(t, &provider{})
-		w.store.cut("Create", "Load", "Touch", "Delete")
+		w.store.cutAll()
 		_, err := w.Create(t.Context(), *s)
 		wantErr(t, err, session.ErrUnavailable)
-		_, err = w.Find(t.Context(), value)
+		_, err = w.replica().Find(t.Context(), value)
 		wantErr(t, err, session.ErrUnavailable)
 		wantErr(t, err, store.ErrUnavailable)
-		wantErr(t, w.End(t.Context(), s), session.ErrUnavailable)
+		wantErr(t, w.End(t.Context(), s, session.EndLogout), session.ErrUnavailable)
 		w.store.repair()
 		w.find(t, value)
 	})
@@ -311,8 +315,8 @@ func TestNothingPrintsASession(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		w.store.cut("Load", "Touch", "Delete")
-		_, find := w.Find(t.Context(), value)
+		w.store.cutAll()
+		_, find := w.replica().Find(t.Context(), value)
 		wantErr(t, find, session.ErrUnavailable)
 		w.store.repair()
 		ring := w.ring.Swap(newRing(t))
@@ -321,7 +325,7 @@ func TestNothingPrintsASession(t *testing.T) {
 		w.ring.Store(ring)
 		time.Sleep(life)
 		p.dead = true
-		_, ended := w.Refreshed(t.Context(), s, p.refresh)
+		_, ended := w.Refreshed(t.Context(), s, token.Target{}, p.refresh)
 		fmt.Fprintln(&out, find, unreadable, none, ended, w.log.String())
 
 		for _, secret := range []string{"MARKER", value, value[:42], "bff:{"} {
@@ -340,7 +344,7 @@ func TestPolicyWithoutUID(t *testing.T) {
 		Store: keys, Ring: func() *keyring.Ring { return ring },
 		Limits: func() session.Limits { return session.Limits{Lifetime: lifetime, IdleTimeout: idle} },
 	})
-	if _, err := s.Create(t.Context(), session.Session{Issuer: "i", Subject: "s", Tokens: token.Set{Access: "a"}}); err != nil {
+	if _, err := s.Create(t.Context(), session.Session{Issuer: "i", Subject: "s", Tokens: token.Set{Access: token.Access{Token: "a"}}}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasPrefix(keys.last, "bff:{local}:s:") {
@@ -353,7 +357,7 @@ type keyRecorder struct {
 	last string
 }
 
-func (k *keyRecorder) Create(ctx context.Context, key string, e store.Entry, lifetime, idle time.Duration) error {
+func (k *keyRecorder) Create(ctx context.Context, key string, n store.New) error {
 	k.last = key
-	return k.Store.Create(ctx, key, e, lifetime, idle)
+	return k.Store.Create(ctx, key, n)
 }

@@ -33,6 +33,15 @@ func (m *marks) set(key string, now, until time.Time) bool {
 	return true
 }
 
+// move changes until when a session is marked.
+func (m *marks) move(key string, until time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.until[key]; ok {
+		m.until[key] = until
+	}
+}
+
 // holds says whether a session is marked.
 func (m *marks) holds(key string, now time.Time) bool {
 	m.mu.Lock()

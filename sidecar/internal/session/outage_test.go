@@ -11,7 +11,7 @@ import (
 
 	"github.com/bff-operator/bff-operator/api/keyring"
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
-	"github.com/bff-operator/bff-operator/sidecar/internal/token"
+	"github.com/bff-operator/bff-operator/sidecar/internal/store"
 )
 
 // GAP-07: the provider rotated, and then the store is away. The new tokens serve
@@ -23,18 +23,18 @@ func TestRotatedTokensSurviveAStoreOutage(t *testing.T) {
 		time.Sleep(life)
 		w.store.cut("Replace")
 		renewed := refreshed(t, w, s, p)
-		if renewed.Tokens.Access == s.Tokens.Access {
+		if renewed.Tokens.Access.Token == s.Tokens.Access.Token {
 			t.Fatal("the waiting caller got old tokens")
 		}
 		// Others of this process get them too, whatever the store says.
-		if got := w.find(t, value); got.Tokens.Access != renewed.Tokens.Access || got.Tokens.Refresh != renewed.Tokens.Refresh {
+		if got := w.find(t, value); got.Tokens.Access.Token != renewed.Tokens.Access.Token || got.Tokens.Refresh != renewed.Tokens.Refresh {
 			t.Error("Find has old tokens")
 		}
-		if got := refreshed(t, w, s, p); got.Tokens.Access != renewed.Tokens.Access {
+		if got := refreshed(t, w, s, p); got.Tokens.Access.Token != renewed.Tokens.Access.Token {
 			t.Error("a late caller got other tokens")
 		}
 		w.store.cut("Replace", "Load")
-		if got := refreshed(t, w, s, p); got.Tokens.Access != renewed.Tokens.Access {
+		if got := refreshed(t, w, s, p); got.Tokens.Access.Token != renewed.Tokens.Access.Token {
 			t.Error("a late caller got other tokens while the store is away")
 		}
 
@@ -43,7 +43,7 @@ func TestRotatedTokensSurviveAStoreOutage(t *testing.T) {
 		wantErr(t, w.Drain(t.Context()), nil)
 		other, err := w.replica().Find(t.Context(), value)
 		wantErr(t, err, nil)
-		if other.Tokens.Access != renewed.Tokens.Access {
+		if other.Tokens.Access.Token != renewed.Tokens.Access.Token {
 			t.Error("the tokens were not stored")
 		}
 		if n := p.called(); n != 1 {
@@ -66,7 +66,7 @@ func TestLostAnswerOfTheStore(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		w.store.repair()
 		wantErr(t, w.Drain(t.Context()), nil)
-		if got := w.find(t, value); got.Tokens.Access != renewed.Tokens.Access {
+		if got := w.find(t, value); got.Tokens.Access.Token != renewed.Tokens.Access.Token {
 			t.Error("the tokens were not stored")
 		}
 		time.Sleep(life)
@@ -74,31 +74,31 @@ func TestLostAnswerOfTheStore(t *testing.T) {
 	})
 }
 
-// An outage of the store longer than a token's life: the session is renewed
-// again from memory, and the newest tokens are stored in the end.
+// An outage of the store longer than a token's life: nothing more is spent, and
+// what was renewed is stored in the end.
 func TestOutageLongerThanATokensLife(t *testing.T) {
 	inTime(t, func(t *testing.T, w *world) {
 		p := &provider{}
 		s, value := w.login(t, p)
 		time.Sleep(life)
-		w.store.cut("Replace")
-		for range 3 {
-			refreshed(t, w, s, p)
-			time.Sleep(life)
-			s = w.find(t, value)
+		w.store.first("Replace", w.store.cutAll)
+		renewed := refreshed(t, w, s, p)
+		time.Sleep(life / 2)
+		if got := refreshed(t, w, w.find(t, value), p); got.Tokens.Access.Token != renewed.Tokens.Access.Token {
+			t.Error("a token that is valid does not go on")
 		}
-		newest := refreshed(t, w, s, p)
-		time.Sleep(10 * time.Second)
-		before := w.store.called("Replace")
-		time.Sleep(50 * time.Second)
-		if n := w.store.called("Replace") - before; n < 9 || n > 11 {
-			t.Errorf("%d writes were tried in 50s, want those of the newest tokens only", n)
+		time.Sleep(life / 2)
+		_, err := w.Refreshed(t.Context(), w.find(t, value), own, p.refresh)
+		wantErr(t, err, session.ErrUnavailable)
+		if n := p.called(); n != 1 {
+			t.Errorf("the provider was asked %d times", n)
 		}
 		w.store.repair()
+		newest := refreshed(t, w, w.find(t, value), p) // stores the one, and renews it
 		wantErr(t, w.Drain(t.Context()), nil)
 		other, err := w.replica().Find(t.Context(), value)
 		wantErr(t, err, nil)
-		if other.Tokens.Refresh != newest.Tokens.Refresh || p.called() != 4 {
+		if other.Tokens.Refresh != newest.Tokens.Refresh || p.called() != 2 {
 			t.Errorf("stored the tokens of refresh %q, after %d calls", other.Tokens.Refresh, p.called())
 		}
 	})
@@ -122,31 +122,29 @@ func TestStoringIsGivenUp(t *testing.T) {
 	})
 }
 
-// While our tokens wait, another replica that reaches the store has renewed the
-// session: what is stored counts.
+// While our tokens wait and our lease has run out, another replica that reaches
+// the store has renewed the session: what is stored counts.
 func TestStoreMovesOnWhileTokensWait(t *testing.T) {
 	inTime(t, func(t *testing.T, w *world) {
 		p := &provider{}
-		p.answer = func(set token.Set) token.Set { // this provider takes a refresh token twice
-			p.valid["refresh-1"] = true
-			return set
-		}
 		s, value := w.login(t, p)
+		other := w.replicaOn(&faultyStore{Store: w.store.Store, watchers: []store.Watcher{w.store}})
 		time.Sleep(life)
-		w.store.cut("Replace")
+		w.store.first("Replace", w.store.cutAll)
 		ours := refreshed(t, w, s, p)
-		other := session.New(session.Options{Store: w.store.Store, Ring: w.ring.Load, PolicyUID: policyUID, Limits: func() session.Limits { return *w.limits.Load() }})
-		theirs, err := other.Refreshed(t.Context(), s, p.refresh)
+		p.takeAgain(s.Tokens.Refresh) // this provider takes a refresh token twice
+		before := time.Now()
+		theirs, err := other.Refreshed(t.Context(), s, own, p.refresh)
 		wantErr(t, err, nil)
-		if theirs.Tokens.Access == ours.Tokens.Access {
+		if theirs.Tokens.Access.Token == ours.Tokens.Access.Token {
 			t.Fatal("the other replica did not refresh")
 		}
-		if got := w.find(t, value); got.Tokens.Access != theirs.Tokens.Access {
-			t.Error("Find has tokens that another replica replaced")
+		if waited := time.Since(before); waited < 4*time.Second || waited > 6*time.Second {
+			t.Errorf("the other replica waited %s for a lease that nobody could renew", waited)
 		}
 		w.store.repair()
 		wantErr(t, w.Drain(t.Context()), nil)
-		if got := w.find(t, value); got.Tokens.Access != theirs.Tokens.Access {
+		if got := w.find(t, value); got.Tokens.Access.Token != theirs.Tokens.Access.Token {
 			t.Error("the stored tokens were overwritten")
 		}
 	})
@@ -159,15 +157,58 @@ func TestLogoutWhileTokensWait(t *testing.T) {
 		time.Sleep(life)
 		w.store.cut("Replace")
 		s = refreshed(t, w, s, p)
-		wantErr(t, w.End(t.Context(), s), nil)
+		wantErr(t, w.End(t.Context(), s, session.EndLogout), nil) // who logs out has the new tokens
 		start := time.Now()
 		wantErr(t, w.Drain(t.Context()), nil)
 		if took := time.Since(start); took > time.Second {
 			t.Errorf("the tokens of an ended session waited for another %s", took)
 		}
+		if got := w.thrownAway(); len(got) != 0 {
+			t.Errorf("handed back %q", got)
+		}
 		w.store.repair()
 		_, err := w.Find(t.Context(), value)
 		wantErr(t, err, session.ErrNone)
+	})
+}
+
+// Who ends a session without its cookie does not have the tokens that wait: they
+// are handed back.
+func TestBackChannelLogoutWhileTokensWait(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{}
+		s, value := w.login(t, p)
+		time.Sleep(life)
+		w.store.cut("Replace")
+		refreshed(t, w, s, p)
+		n, err := w.EndBySID(t.Context(), s.Issuer, s.ProviderSID, session.EndBackChannel)
+		if n != 1 || err != nil {
+			t.Fatalf("ended %d: %v", n, err)
+		}
+		wantErr(t, w.Drain(t.Context()), nil)
+		w.store.repair()
+		_, err = w.Find(t.Context(), value)
+		wantEnd(t, err, session.EndBackChannel)
+		if got := w.thrownAway(); len(got) != 1 || got[0] != "refresh-2" {
+			t.Errorf("handed back %q", got)
+		}
+	})
+}
+
+// The same, when the logout is on another replica.
+func TestLogoutElsewhereWhileTokensWait(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{}
+		s, _ := w.login(t, p)
+		time.Sleep(life)
+		w.store.cut("Replace")
+		refreshed(t, w, s, p)
+		wantErr(t, w.replica().End(t.Context(), s, session.EndLogout), nil)
+		w.store.repair()
+		wantErr(t, w.Drain(t.Context()), nil)
+		if got := w.thrownAway(); len(got) != 1 || got[0] != "refresh-2" {
+			t.Errorf("handed back %q", got)
+		}
 	})
 }
 
@@ -177,12 +218,12 @@ func TestNoRefreshWithoutTheStore(t *testing.T) {
 		p := &provider{}
 		s, value := w.login(t, p)
 		time.Sleep(life - time.Second)
-		w.store.cut("Load", "Replace")
+		w.store.cutAll()
 		if got := refreshed(t, w, s, p); got != s {
 			t.Error("a valid token was not used")
 		}
 		time.Sleep(time.Second)
-		_, err := w.Refreshed(t.Context(), s, p.refresh)
+		_, err := w.Refreshed(t.Context(), s, own, p.refresh)
 		wantErr(t, err, session.ErrUnavailable)
 		if n := p.called(); n != 0 {
 			t.Errorf("the provider was asked %d times", n)
@@ -204,14 +245,12 @@ func TestLostAnswerOfTheProvider(t *testing.T) {
 		}}
 		s, value := w.login(t, p)
 		time.Sleep(life)
-		_, err := w.Refreshed(t.Context(), s, p.refresh)
+		_, err := w.Refreshed(t.Context(), s, own, p.refresh)
 		wantErr(t, err, session.ErrRefreshFailed)
 		w.find(t, value)
 
 		// A provider with a grace period takes the old token once more.
-		p.mu.Lock()
-		p.valid[s.Tokens.Refresh] = true
-		p.mu.Unlock()
+		p.takeAgain(s.Tokens.Refresh)
 		time.Sleep(session.RefreshCooldown)
 		refreshed(t, w, w.find(t, value), p)
 	})
@@ -223,7 +262,7 @@ func TestDrainWaits(t *testing.T) {
 		p := &provider{takes: 10 * time.Second}
 		s, _ := w.login(t, p)
 		time.Sleep(life)
-		go func() { _, _ = w.Refreshed(context.Background(), s, p.refresh) }()
+		go func() { _, _ = w.Refreshed(context.Background(), s, own, p.refresh) }()
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,68 +22,65 @@ const (
 // pending are sessions with renewed tokens that are not in the store yet. Losing
 // them would lose a refresh token that the provider has rotated.
 type pending struct {
+	count atomic.Int64 // of byKey, so that the usual look needs no lock
+
 	mu    sync.Mutex
-	byKey map[string]*Session
+	byKey map[string]*renewal
 }
 
-// hold remembers a session, in place of an older state of it. It says false
-// when too many wait already.
-func (p *pending) hold(sess *Session) bool {
+// hold remembers a renewal. It says false when too many wait already.
+func (p *pending) hold(r *renewal) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, again := p.byKey[sess.handle.key]; !again && len(p.byKey) >= maxPending {
+	if len(p.byKey) >= maxPending {
 		return false
 	}
 	if p.byKey == nil {
-		p.byKey = make(map[string]*Session)
+		p.byKey = make(map[string]*renewal)
 	}
-	p.byKey[sess.handle.key] = sess
+	p.byKey[r.session.handle.key] = r
+	p.count.Store(int64(len(p.byKey)))
 	return true
 }
 
-func (p *pending) get(key string) (*Session, bool) {
+func (p *pending) get(key string) (*renewal, bool) {
+	if p.count.Load() == 0 {
+		return nil, false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	sess, ok := p.byKey[key]
-	return sess, ok
+	r, ok := p.byKey[key]
+	return r, ok
 }
 
 // over returns what waits for a stored session, or that session itself when
 // nothing does or the store has moved on.
 func (p *pending) over(stored *Session) *Session {
 	waiting, ok := p.get(stored.handle.key)
-	if !ok || waiting.version != stored.version {
+	if !ok || waiting.session.version != stored.version {
 		return stored
 	}
 	current := *stored
-	current.Tokens, current.obtainedAt = waiting.Tokens, waiting.obtainedAt
+	current.Tokens, current.obtainedAt = waiting.session.Tokens, waiting.session.obtainedAt
 	return &current
 }
 
-func (p *pending) drop(key string) {
+// drop takes out a renewal, and says false when it was not there any more.
+func (p *pending) drop(r *renewal) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.byKey, key)
-}
-
-// holds says whether exactly this state of a session still waits.
-func (p *pending) holds(sess *Session) bool {
-	waiting, _ := p.get(sess.handle.key)
-	return waiting == sess
-}
-
-// dropState drops exactly this state of a session.
-func (p *pending) dropState(sess *Session) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.byKey[sess.handle.key] == sess {
-		delete(p.byKey, sess.handle.key)
+	if p.byKey[r.session.handle.key] != r {
+		return false
 	}
+	delete(p.byKey, r.session.handle.key)
+	p.count.Store(int64(len(p.byKey)))
+	return true
 }
 
 // storeLater holds a session in memory and keeps trying to store it.
-func (s *Sessions) storeLater(ctx context.Context, renewed *Session, cause error) {
-	if !s.pending.hold(renewed) {
+func (s *Sessions) storeLater(ctx context.Context, r renewal, cause error) {
+	if !s.pending.hold(&r) {
+		s.giveBack(ctx, r.turn)
 		s.logger.ErrorContext(ctx, "renewed tokens cannot be stored and too many wait already; the session may have to log in again", "cause", cause)
 		return
 	}
@@ -90,33 +88,54 @@ func (s *Sessions) storeLater(ctx context.Context, renewed *Session, cause error
 	s.flights.detached.begin()
 	go func() {
 		defer s.flights.detached.end()
-		if err := s.storePending(ctx, renewed); err != nil {
+		if err := s.keepTrying(ctx, &r); err != nil {
 			s.logger.ErrorContext(ctx, "renewed tokens were not stored; the session may have to log in again", "cause", err)
 		}
 	}()
 }
 
-// storePending tries to store a session that waits, until it is stored, gone, or
-// renewed once more.
-func (s *Sessions) storePending(ctx context.Context, renewed *Session) error {
-	defer s.pending.dropState(renewed)
+// keepTrying tries to store a renewal that waits, until that is settled.
+func (s *Sessions) keepTrying(ctx context.Context, r *renewal) error {
+	defer s.settled(ctx, r)
 	wait := firstRetry
 	var err error
 	for range maxRetries {
 		pause(ctx, wait)
 		wait = min(2*wait, longestRetry)
-		if !s.pending.holds(renewed) {
+		if waiting, ok := s.pending.get(r.session.handle.key); !ok || waiting != r {
 			return nil
 		}
-		_, err = s.write(ctx, renewed)
-		if err == nil || errors.Is(err, ErrNone) {
+		if err = s.settle(ctx, r); err == nil || errors.Is(err, ErrNone) {
 			return nil
 		}
-		if !errors.Is(err, ErrUnavailable) {
+		if !mayPass(err) {
 			return err
 		}
 	}
 	return fmt.Errorf("%d attempts: %w", maxRetries, err)
+}
+
+// settle tries once to store a renewal that waits. It returns ErrNone when the
+// session was ended meanwhile.
+func (s *Sessions) settle(ctx context.Context, r *renewal) error {
+	_, err := s.write(ctx, *r)
+	if mayPass(err) {
+		return err
+	}
+	if s.settled(ctx, r) && errors.Is(err, ErrNone) {
+		s.discard(ctx, r.session.Tokens)
+	}
+	return err
+}
+
+// settled takes a renewal out of those that wait, and gives its lease back. It
+// says false when that was done before.
+func (s *Sessions) settled(ctx context.Context, r *renewal) bool {
+	if !s.pending.drop(r) {
+		return false
+	}
+	s.giveBack(ctx, r.turn)
+	return true
 }
 
 // Drain waits until no refresh is under way and no renewed token waits for the

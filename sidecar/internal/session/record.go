@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/bff-operator/bff-operator/api/keyring"
@@ -15,21 +16,28 @@ import (
 // KiB each are usual.
 const MaxRecordSize = 64 << 10
 
+// sessionSize is about what a session takes in memory beside what is in its
+// record, which takes about twice its size once it is opened.
+const sessionSize = 1 << 10
+
 // sealOverhead is more than a seal adds: header, nonce and tag.
 const sealOverhead = 2 + 32 + 12 + 16
 
 // record is a session as it is sealed, in JSON. Unknown fields are ignored, so
 // that during an update older replicas read what newer ones wrote.
 type record struct {
-	Issuer      string    `json:"iss"`
-	Subject     string    `json:"sub"`
-	ProviderSID string    `json:"sid,omitempty"`
-	ID          string    `json:"id"`
-	Claims      claims    `json:"claims,omitempty"`
-	Tokens      token.Set `json:"tokens"`
-	ObtainedAt  time.Time `json:"obtainedAt"`
-	CreatedAt   time.Time `json:"createdAt"`
-	ExpiresAt   time.Time `json:"expiresAt"`
+	Issuer      string       `json:"iss"`
+	Subject     string       `json:"sub"`
+	ProviderSID string       `json:"sid,omitempty"`
+	ACR         string       `json:"acr,omitempty"`
+	AuthTime    time.Time    `json:"authTime,omitzero"`
+	Network     netip.Prefix `json:"network,omitzero"`
+	ID          string       `json:"id"`
+	Claims      claims       `json:"claims,omitempty"`
+	Tokens      token.Set    `json:"tokens"`
+	ObtainedAt  time.Time    `json:"obtainedAt"`
+	CreatedAt   time.Time    `json:"createdAt"`
+	ExpiresAt   time.Time    `json:"expiresAt"`
 }
 
 // claims are decoded without loss: numbers stay as they were written.
@@ -63,14 +71,14 @@ func OpenMetadata(ring *keyring.Ring, key string, sealed []byte) (Metadata, erro
 // seal makes a session's entry, with the ring's primary key.
 func (s *Session) seal(ring *keyring.Ring) (store.Entry, error) {
 	sealed, err := marshal(s.handle.record(), ring, record{
-		Issuer: s.Issuer, Subject: s.Subject, ProviderSID: s.ProviderSID, ID: s.ID, Claims: s.Claims,
-		Tokens: s.Tokens, ObtainedAt: s.obtainedAt, CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt,
+		Issuer: s.Issuer, Subject: s.Subject, ProviderSID: s.ProviderSID, ACR: s.ACR, AuthTime: s.AuthTime, Network: s.Network, ID: s.ID, Claims: s.Claims,
+		Tokens: s.Tokens, ObtainedAt: s.obtainedAt, CreatedAt: s.CreatedAt, ExpiresAt: s.ends,
 	})
 	if err != nil {
 		return store.Entry{}, fmt.Errorf("seal the session's record: %w", err)
 	}
 	metadata, err := marshal(metadataAt(s.handle.key), ring, Metadata{
-		Issuer: s.Issuer, Subject: s.Subject, ProviderSID: s.ProviderSID, CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt,
+		Issuer: s.Issuer, Subject: s.Subject, ProviderSID: s.ProviderSID, CreatedAt: s.CreatedAt, ExpiresAt: s.ends,
 	})
 	if err != nil {
 		return store.Entry{}, fmt.Errorf("seal the session's metadata: %w", err)
@@ -85,9 +93,10 @@ func (h handle) open(ring *keyring.Ring, e store.Entry) (*Session, error) {
 		return nil, err
 	}
 	return &Session{
-		Issuer: r.Issuer, Subject: r.Subject, ProviderSID: r.ProviderSID, ID: r.ID, Claims: r.Claims,
-		Tokens: r.Tokens, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt,
-		handle: h, version: e.Version, obtainedAt: r.ObtainedAt,
+		Issuer: r.Issuer, Subject: r.Subject, ProviderSID: r.ProviderSID, ACR: r.ACR, AuthTime: r.AuthTime, Network: r.Network, ID: r.ID, Claims: r.Claims,
+		Tokens: r.Tokens, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, IdleExpiresAt: r.ExpiresAt,
+		handle: h, version: e.Version, obtainedAt: r.ObtainedAt, ends: r.ExpiresAt, idles: r.ExpiresAt,
+		size: sessionSize + 2*len(e.Record),
 	}, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
@@ -19,7 +18,7 @@ func always(int) error { return errProvider }
 
 func refreshed(t *testing.T, w *world, s *session.Session, p *provider) *session.Session {
 	t.Helper()
-	got, err := w.Refreshed(t.Context(), s, p.refresh)
+	got, err := w.Refreshed(t.Context(), s, own, p.refresh)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,10 +34,10 @@ func TestExpiredTokenIsRenewed(t *testing.T) {
 			time.Sleep(life)
 			before := s.Tokens
 			s = refreshed(t, w, s, p)
-			if s.Tokens.Access == before.Access || s.Tokens.Refresh == before.Refresh || !s.Tokens.AccessExpiry.Equal(time.Now().Add(life)) {
-				t.Fatalf("the tokens were not replaced: they expire at %s", s.Tokens.AccessExpiry)
+			if s.Tokens.Access.Token == before.Access.Token || s.Tokens.Refresh == before.Refresh || !s.Tokens.Access.Expiry.Equal(time.Now().Add(life)) {
+				t.Fatalf("the tokens were not replaced: they expire at %s", s.Tokens.Access.Expiry)
 			}
-			if again := w.find(t, value); again.Tokens.Access != s.Tokens.Access || again.ID != s.ID || again.Claims["name"] != "Alice" || !again.ExpiresAt.Equal(s.ExpiresAt) {
+			if again := w.find(t, value); again.Tokens.Access.Token != s.Tokens.Access.Token || again.ID != s.ID || again.Claims["name"] != "Alice" || !again.ExpiresAt.Equal(s.ExpiresAt) {
 				t.Fatal("what was found afterwards is another session")
 			}
 		}
@@ -48,25 +47,10 @@ func TestExpiredTokenIsRenewed(t *testing.T) {
 	})
 }
 
-func TestTokenIsRenewedAheadOfItsExpiry(t *testing.T) {
-	inTime(t, func(t *testing.T, w *world) {
-		p := &provider{}
-		s, _ := w.login(t, p)
-		time.Sleep(life - life/10 - time.Millisecond)
-		if refreshed(t, w, s, p) != s || p.called() != 0 {
-			t.Fatal("renewed before the margin")
-		}
-		time.Sleep(time.Millisecond)
-		if refreshed(t, w, s, p) == s || p.called() != 1 {
-			t.Fatal("not renewed in the margin")
-		}
-	})
-}
-
 func TestTokenWithoutExpiryIsUsedAsItIs(t *testing.T) {
 	inTime(t, func(t *testing.T, w *world) {
 		tokens := (&provider{}).issue()
-		tokens.AccessExpiry = time.Time{}
+		tokens.Access.Expiry = time.Time{}
 		value, err := w.Create(t.Context(), session.Session{Issuer: "i", Subject: "s", Tokens: tokens})
 		wantErr(t, err, nil)
 		s := w.find(t, value)
@@ -77,7 +61,8 @@ func TestTokenWithoutExpiryIsUsedAsItIs(t *testing.T) {
 	})
 }
 
-// OA-09: what the answer leaves out stays.
+// OA-09, SEC-18: what the answer leaves out stays, and so does a refresh token of
+// a provider that does not rotate.
 func TestAnswerWithoutRefreshTokenKeepsTheOldOne(t *testing.T) {
 	inTime(t, func(t *testing.T, w *world) {
 		kept := ""
@@ -103,24 +88,40 @@ func TestAnswerWithoutRefreshTokenKeepsTheOldOne(t *testing.T) {
 // BFF-13, REV-08: a dead refresh token ends the session, a valid access token or
 // not.
 func TestInvalidGrantEndsTheSession(t *testing.T) {
-	for name, age := range map[string]time.Duration{"expired": life, "in the margin": life - time.Second} {
-		t.Run(name, func(t *testing.T) {
-			inTime(t, func(t *testing.T, w *world) {
-				p := &provider{dead: true}
-				s, value := w.login(t, p)
-				time.Sleep(age)
-				_, err := w.Refreshed(t.Context(), s, p.refresh)
-				wantErr(t, err, session.ErrEnded)
-				_, err = w.Find(t.Context(), value)
-				wantErr(t, err, session.ErrNone)
-				_, err = w.Refreshed(t.Context(), s, p.refresh)
-				wantErr(t, err, session.ErrNone)
-				if n := p.called(); n != 1 {
-					t.Errorf("the provider was asked %d times", n)
-				}
-			})
-		})
-	}
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{dead: true}
+		s, value := w.login(t, p)
+		time.Sleep(life)
+		_, err := w.Refreshed(t.Context(), s, own, p.refresh)
+		wantErr(t, err, session.ErrEnded)
+		if got := session.ReasonOf(err); got != session.EndRefused {
+			t.Errorf("the reason is %q", got)
+		}
+		_, err = w.Find(t.Context(), value)
+		wantEnd(t, err, session.EndRefused)
+		_, err = w.Refreshed(t.Context(), s, own, p.refresh)
+		wantEnd(t, err, session.EndRefused)
+		if n := p.called(); n != 1 {
+			t.Errorf("the provider was asked %d times", n)
+		}
+	})
+}
+
+// OIDC-11: a refresh whose ID token is somebody else's ends the session at once,
+// and nothing of the answer is used.
+func TestOtherUserEndsTheSession(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{losing: func(int) error { return fmt.Errorf("refresh: %w", token.ErrOtherUser) }}
+		s, value := w.login(t, p)
+		time.Sleep(life)
+		got, err := w.Refreshed(t.Context(), s, own, p.refresh)
+		wantErr(t, err, session.ErrEnded)
+		if got != nil || session.ReasonOf(err) != session.EndRefused {
+			t.Errorf("got %v, and the reason %q", got, session.ReasonOf(err))
+		}
+		_, err = w.Find(t.Context(), value)
+		wantEnd(t, err, session.EndRefused)
+	})
 }
 
 func TestInvalidGrantWhileTheStoreIsAway(t *testing.T) {
@@ -129,14 +130,14 @@ func TestInvalidGrantWhileTheStoreIsAway(t *testing.T) {
 		s, value := w.login(t, p)
 		time.Sleep(life)
 		w.store.cut("Delete")
-		_, err := w.Refreshed(t.Context(), s, p.refresh)
+		_, err := w.Refreshed(t.Context(), s, own, p.refresh)
 		wantErr(t, err, session.ErrUnavailable)
 		if errors.Is(err, session.ErrEnded) {
 			t.Error("it says that the session was removed")
 		}
 		w.store.repair()
 		time.Sleep(session.RefreshCooldown)
-		_, err = w.Refreshed(t.Context(), w.find(t, value), p.refresh)
+		_, err = w.Refreshed(t.Context(), w.find(t, value), own, p.refresh)
 		wantErr(t, err, session.ErrEnded)
 	})
 }
@@ -154,7 +155,7 @@ func TestNothingToRenewWith(t *testing.T) {
 			t.Error("a token that is still valid is not used")
 		}
 		time.Sleep(time.Millisecond)
-		_, err = w.Refreshed(t.Context(), s, p.refresh)
+		_, err = w.Refreshed(t.Context(), s, own, p.refresh)
 		wantErr(t, err, session.ErrEnded)
 		_, err = w.Find(t.Context(), value)
 		wantErr(t, err, session.ErrNone)
@@ -177,7 +178,7 @@ func TestProviderTroubleEndsNoSession(t *testing.T) {
 		s, value := w.login(t, p)
 		time.Sleep(life)
 		for range 2 {
-			_, err := w.Refreshed(t.Context(), s, p.refresh)
+			_, err := w.Refreshed(t.Context(), s, own, p.refresh)
 			wantErr(t, err, session.ErrRefreshFailed)
 			wantErr(t, err, errProvider)
 			s = w.find(t, value)
@@ -195,6 +196,10 @@ func TestValidTokenIsUsedWhileItCannotBeRenewed(t *testing.T) {
 		if got := refreshed(t, w, s, p); got != s {
 			t.Error("got another session")
 		}
+		wantErr(t, w.Drain(t.Context()), nil)
+		if got := refreshed(t, w, s, p); got != s || p.called() != 1 {
+			t.Errorf("it was tried %d times in the cool-down", p.called())
+		}
 	})
 }
 
@@ -205,8 +210,8 @@ func TestCooldown(t *testing.T) {
 		s, value := w.login(t, p)
 		time.Sleep(life - 3*time.Second) // valid at first, expired later
 		for range 100 {
-			_, err := w.Refreshed(t.Context(), s, p.refresh)
-			if expired := !time.Now().Before(s.Tokens.AccessExpiry); expired != errors.Is(err, session.ErrRefreshFailed) {
+			_, err := w.Refreshed(t.Context(), s, own, p.refresh)
+			if expired := !time.Now().Before(s.Tokens.Access.Expiry); expired != errors.Is(err, session.ErrRefreshFailed) {
 				t.Fatalf("expired: %v, and the error is %v", expired, err)
 			}
 			time.Sleep(session.RefreshCooldown / 50)
@@ -217,7 +222,7 @@ func TestCooldown(t *testing.T) {
 		// It is a cool-down of this session only.
 		other, _ := w.login(t, p)
 		time.Sleep(life)
-		_, _ = w.Refreshed(t.Context(), other, p.refresh)
+		_, _ = w.Refreshed(t.Context(), other, own, p.refresh)
 		if n := p.called(); n != 3 {
 			t.Errorf("another session's refresh was held back: %d calls", n)
 		}
@@ -233,7 +238,7 @@ func TestRefreshHasItsOwnDeadline(t *testing.T) {
 		s, _ := w.login(t, p)
 		time.Sleep(life)
 		start := time.Now()
-		_, err := w.Refreshed(t.Context(), s, p.refresh)
+		_, err := w.Refreshed(t.Context(), s, own, p.refresh)
 		wantErr(t, err, session.ErrRefreshFailed)
 		wantErr(t, err, context.DeadlineExceeded)
 		if took := time.Since(start); took != session.RefreshTimeout {
@@ -247,9 +252,9 @@ func TestAnswerWithoutAccessTokenIsNone(t *testing.T) {
 		p := &provider{answer: func(token.Set) token.Set { return token.Set{} }}
 		s, value := w.login(t, p)
 		time.Sleep(life)
-		_, err := w.Refreshed(t.Context(), s, p.refresh)
+		_, err := w.Refreshed(t.Context(), s, own, p.refresh)
 		wantErr(t, err, session.ErrRefreshFailed)
-		if got := w.find(t, value); got.Tokens.Access != s.Tokens.Access {
+		if got := w.find(t, value); got.Tokens.Access.Token != s.Tokens.Access.Token {
 			t.Error("the session was changed")
 		}
 	})
@@ -267,13 +272,13 @@ func TestRefreshOutlivesItsRequest(t *testing.T) {
 			time.Sleep(p.takes / 2)
 			cancel()
 		}()
-		_, err := w.Refreshed(ctx, s, p.refresh)
+		_, err := w.Refreshed(ctx, s, own, p.refresh)
 		wantErr(t, err, context.Canceled)
-		if time.Now().After(s.Tokens.AccessExpiry.Add(p.takes/2 + time.Millisecond)) {
+		if time.Now().After(s.Tokens.Access.Expiry.Add(p.takes/2 + time.Millisecond)) {
 			t.Error("it waited all the same")
 		}
 		wantErr(t, w.Drain(t.Context()), nil)
-		if got := w.find(t, value); got.Tokens.Access == s.Tokens.Access {
+		if got := w.find(t, value); got.Tokens.Access.Token == s.Tokens.Access.Token {
 			t.Error("the refresh was given up")
 		}
 		if n := p.called(); n != 1 {
@@ -291,86 +296,13 @@ func TestLateCallerGetsTheWinnersResult(t *testing.T) {
 		time.Sleep(life)
 		winner := refreshed(t, w, old, p)
 		for range 10 {
-			if late := refreshed(t, w, old, p); late.Tokens.Access != winner.Tokens.Access {
+			if late := refreshed(t, w, old, p); late.Tokens.Access.Token != winner.Tokens.Access.Token {
 				t.Fatal("the late caller has other tokens")
 			}
 		}
 		if n := p.called(); n != 1 {
 			t.Errorf("the provider was asked %d times", n)
 		}
-	})
-}
-
-// GAP-06: two replicas spend the same refresh token. The loser gets
-// invalid_grant, sees that the session was renewed, and uses that.
-func TestLoserAmongReplicasUsesTheWinnersResult(t *testing.T) {
-	for _, delay := range []time.Duration{0, 50 * time.Millisecond, 450 * time.Millisecond} {
-		t.Run(fmt.Sprintf("stored after %s", delay), func(t *testing.T) {
-			inTime(t, func(t *testing.T, w *world) {
-				p := &provider{takes: time.Second} // both ask before either is answered
-				s, value := w.login(t, p)
-				other := w.replica()
-				w.store.mu.Lock()
-				w.store.onReplace = func() { time.Sleep(delay) }
-				w.store.mu.Unlock()
-				time.Sleep(life)
-				for _, replica := range []*session.Sessions{w.Sessions, other} {
-					go func() {
-						got, err := replica.Refreshed(context.Background(), s, p.refresh)
-						if err != nil {
-							t.Error(err)
-						} else if got.Tokens.Access == s.Tokens.Access {
-							t.Error("the tokens are old")
-						}
-					}()
-				}
-				time.Sleep(10 * time.Second)
-				synctest.Wait()
-				if n := p.called(); n != 2 {
-					t.Errorf("the provider was asked %d times", n)
-				}
-				w.find(t, value)
-			})
-		})
-	}
-}
-
-// The stored tokens win over ours when another replica was first to write.
-func TestConflictUsesWhatIsStored(t *testing.T) {
-	inTime(t, func(t *testing.T, w *world) {
-		p := &provider{}
-		p.answer = func(set token.Set) token.Set { // this provider takes a refresh token twice
-			p.valid["refresh-1"] = true
-			return set
-		}
-		s, value := w.login(t, p)
-		other := w.replica()
-		time.Sleep(life)
-		var theirs *session.Session
-		w.store.onReplace = func() {
-			var err error
-			if theirs, err = other.Refreshed(t.Context(), s, p.refresh); err != nil {
-				t.Error(err)
-			}
-		}
-		ours := refreshed(t, w, s, p)
-		if ours.Tokens.Access != theirs.Tokens.Access || w.find(t, value).Tokens.Access != theirs.Tokens.Access {
-			t.Error("the replicas have different tokens")
-		}
-	})
-}
-
-// A logout during a refresh stays a logout.
-func TestSessionEndedDuringRefresh(t *testing.T) {
-	inTime(t, func(t *testing.T, w *world) {
-		p := &provider{}
-		s, value := w.login(t, p)
-		time.Sleep(life)
-		w.store.onReplace = func() { wantErr(t, w.End(t.Context(), s), nil) }
-		_, err := w.Refreshed(t.Context(), s, p.refresh)
-		wantErr(t, err, session.ErrNone)
-		_, err = w.Find(t.Context(), value)
-		wantErr(t, err, session.ErrNone)
 	})
 }
 

@@ -4,160 +4,234 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"time"
 
 	"github.com/bff-operator/bff-operator/sidecar/internal/store"
 	"github.com/bff-operator/bff-operator/sidecar/internal/token"
 )
 
+const (
+	// turnTimeout bounds how long a renewal waits for the lease: longer than another
+	// replica may take with it.
+	turnTimeout = RefreshTimeout + leaseTime
+	// turnPoll is about how often the lease is asked for. Usually the store's word
+	// that the session has changed comes before that.
+	turnPoll = 200 * time.Millisecond
+	// maxTurns bounds how often a renewal begins anew since another replica took the
+	// lease from it.
+	maxTurns = 3
+)
+
 // rereads are the waits before the looks into the store that a refused refresh
-// token gets before its session is ended. Another replica may have spent the
-// token a moment ago and not have stored its successor yet.
+// token gets before its session is ended. Another replica may have lost its
+// lease, and with it the chance to be first, but not what it was given.
 var rereads = []time.Duration{0, 100 * time.Millisecond, 400 * time.Millisecond}
 
-// maxWrites bounds how often a write is tried against other writers.
-const maxWrites = 3
+var (
+	errOvertaken = fmt.Errorf("%w: other replicas are at it", ErrRefreshFailed)
+	errNoTarget  = fmt.Errorf("%w, and no refresh token to get one with", ErrTarget)
+)
 
-// renew is one flight: it gets new tokens for a session, from the store if they
-// are there, otherwise from the provider.
-func (s *Sessions) renew(ctx context.Context, sess *Session, refresh func(context.Context, token.Set) (token.Set, error)) (*Session, error) {
-	current, err := s.latest(ctx, sess.handle)
-	if err != nil {
-		return nil, err
+// renew is one flight: it gets an access token for a session, from the store if
+// it is there, otherwise from the provider.
+func (s *Sessions) renew(ctx context.Context, h handle, w want, refresh Refresh) (*Session, error) {
+	for range maxTurns {
+		current, turn, err := s.turn(ctx, h, w)
+		if err != nil || turn == nil {
+			return current, err
+		}
+		renewed, err := s.spend(ctx, current, w.target, turn, refresh)
+		if !errors.Is(err, errOvertaken) {
+			return renewed, err
+		}
 	}
-	switch needOf(current, s.clock()) {
+	s.cool(h.key)
+	return nil, errOvertaken
+}
+
+// turn waits until the session has what is wanted, and then returns it with no
+// tenure, or until it is up to this process to get it.
+func (s *Sessions) turn(ctx context.Context, h handle, w want) (*Session, *tenure, error) {
+	changed, stop := s.changes.await(h.key)
+	defer stop()
+	timeout := time.NewTimer(turnTimeout)
+	defer timeout.Stop()
+	for {
+		current, err := s.find(ctx, h)
+		if err != nil {
+			return nil, nil, err
+		}
+		if enough, err := s.enough(ctx, current, w); enough || err != nil {
+			return current, nil, err
+		}
+		if waiting, ok := s.pending.get(h.key); ok {
+			if err := s.settle(ctx, waiting); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		lease, err := s.store.Acquire(ctx, h.key, leaseTime)
+		if err == nil {
+			return s.begin(ctx, h, w, lease)
+		}
+		if err := s.heard(ctx, err); !errors.Is(err, store.ErrHeld) {
+			return nil, nil, err
+		}
+		poll := time.NewTimer(turnPoll/2 + rand.N(turnPoll))
+		select {
+		case <-changed:
+		case <-poll.C:
+		case <-timeout.C:
+			poll.Stop()
+			return nil, nil, errOvertaken
+		}
+		poll.Stop()
+	}
+}
+
+// begin reads the session under the lease: only what is read now is sure to be
+// what the refresh token is.
+func (s *Sessions) begin(ctx context.Context, h handle, w want, lease store.Lease) (*Session, *tenure, error) {
+	turn := hold(ctx, s.store, lease)
+	current, err := s.stored(ctx, h)
+	enough := false
+	if err == nil {
+		enough, err = s.enough(ctx, current, w)
+	}
+	if err != nil || enough {
+		s.giveBack(ctx, turn)
+		return current, nil, err
+	}
+	return current, turn, nil
+}
+
+// enough says whether a session has what is wanted. It returns an error when
+// the provider is not to be asked for it.
+func (s *Sessions) enough(ctx context.Context, current *Session, w want) (bool, error) {
+	key, now := current.handle.key, s.clock()
+	switch w.need(current.Tokens, now, 0) {
 	case needNothing:
-		return current, nil
+		return true, nil
 	case needLogin:
-		return nil, s.finish(ctx, current)
+		if !w.target.IsZero() {
+			return false, errNoTarget
+		}
+		if _, err := s.stored(ctx, current.handle); err != nil { // a copy is not enough to end it
+			return false, err
+		}
+		return false, s.finish(ctx, current, EndExpired)
 	}
-	if s.cooling.holds(current.handle.key, s.clock()) {
-		return nil, errCooling // it failed after our caller had looked
+	if err := s.held(key, w.target, now); err != nil {
+		return false, err // it failed after our caller had looked
 	}
-	renewed, err := s.ask(ctx, current, refresh)
-	if errors.Is(err, token.ErrInvalidGrant) {
-		return s.refused(ctx, current)
+	if access, ok := current.Tokens.For(w.target); ok && access.Token == w.refused &&
+		access.ObtainedAt.After(current.CreatedAt) && now.Sub(access.ObtainedAt) < RefreshCooldown {
+		return false, errCooling // it was renewed a moment ago, and another one is refused as well
 	}
-	if err != nil {
-		s.cool(current.handle.key)
-		return nil, fmt.Errorf("%w: %w", ErrRefreshFailed, err)
-	}
-	return s.keep(ctx, renewed)
+	return false, nil
 }
 
-// latest is the newest that is known of a session.
-func (s *Sessions) latest(ctx context.Context, h handle) (*Session, error) {
-	sess, err := s.load(ctx, h)
-	if waiting, ok := s.pending.get(h.key); ok && errors.Is(err, ErrUnavailable) {
-		return waiting, nil
+// spend uses the session's refresh token.
+func (s *Sessions) spend(ctx context.Context, current *Session, target token.Target, turn *tenure, refresh Refresh) (*Session, error) {
+	key := current.handle.key
+	renewed, err := s.ask(ctx, current, target, refresh)
+	if err == nil {
+		return s.keep(ctx, renewal{renewed, target, turn})
 	}
-	return sess, err
+	defer s.giveBack(ctx, turn)
+	switch {
+	case errors.Is(err, token.ErrOtherUser):
+		s.logger.WarnContext(ctx, "a refresh was answered with an ID token that does not belong to the login; the session was ended")
+		return nil, s.finish(ctx, current, EndRefused)
+	case errors.Is(err, token.ErrInvalidGrant):
+		return nil, s.refused(ctx, current, turn)
+	case errors.Is(err, token.ErrInvalidTarget) && !target.IsZero():
+		now := s.clock()
+		s.refusing.set(targetMark(key, target), now, now.Add(TargetCooldown))
+		return nil, fmt.Errorf("%w: %w", ErrTarget, err)
+	}
+	s.cool(key)
+	return nil, fmt.Errorf("%w: %w", ErrRefreshFailed, err)
 }
 
-// ask has the tokens of a session renewed.
-func (s *Sessions) ask(ctx context.Context, current *Session, refresh func(context.Context, token.Set) (token.Set, error)) (*Session, error) {
+// ask has an access token for the target renewed.
+func (s *Sessions) ask(ctx context.Context, current *Session, target token.Target, refresh Refresh) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, RefreshTimeout)
 	defer cancel()
-	tokens, err := refresh(ctx, current.Tokens)
+	asked := s.clock().UTC()
+	tokens, err := refresh(ctx, current.Tokens, target)
 	if err != nil {
 		return nil, err
 	}
-	if tokens.Access == "" {
+	access, ok := tokens.For(target)
+	if !ok || access.Token == "" {
 		return nil, errors.New("the answer has no access token")
 	}
-	if tokens.Refresh == "" {
-		tokens.Refresh = current.Tokens.Refresh
+	if old, had := current.Tokens.For(target); had && old.Token == access.Token && access.ExpiresWithin(asked, 0) {
+		return nil, errors.New("the answer has the access token that has expired")
 	}
-	if tokens.ID == "" {
-		tokens.ID = current.Tokens.ID
+	if access.ObtainedAt.IsZero() {
+		access.ObtainedAt = asked
 	}
 	renewed := *current
-	renewed.Tokens, renewed.obtainedAt = tokens, s.clock().UTC()
+	renewed.Tokens = withoutExpired(current.Tokens, asked).With(target, access)
+	renewed.obtainedAt = asked
+	if tokens.Refresh != "" {
+		renewed.Tokens.Refresh = tokens.Refresh
+	}
+	if tokens.ID != "" {
+		renewed.Tokens.ID = tokens.ID
+	}
+	if tokens.Key != nil {
+		renewed.Tokens.Key = tokens.Key
+	}
 	return &renewed, nil
 }
 
-// refused ends a session whose refresh token is dead, unless another replica
-// has renewed it.
-func (s *Sessions) refused(ctx context.Context, current *Session) (*Session, error) {
+// withoutExpired leaves out narrowed tokens that have expired: the routes they
+// were for may be gone, and the record must not grow.
+func withoutExpired(tokens token.Set, now time.Time) token.Set {
+	narrowed := maps.Clone(tokens.Narrowed)
+	maps.DeleteFunc(narrowed, func(_ string, a token.Access) bool { return a.ExpiresWithin(now, 0) })
+	tokens.Narrowed = narrowed
+	return tokens
+}
+
+// refused ends a session whose refresh token is dead. It returns errOvertaken
+// instead when another replica has renewed it, or has the lease now.
+func (s *Sessions) refused(ctx context.Context, current *Session, turn *tenure) error {
 	for _, wait := range rereads {
 		pause(ctx, wait)
-		again, err := s.latest(ctx, current.handle)
+		again, err := s.stored(ctx, current.handle)
 		if err != nil {
-			return nil, err
+			s.cool(current.handle.key)
+			return err
 		}
-		if again.version == current.version && again.Tokens.Refresh == current.Tokens.Refresh {
-			continue
+		if again.version != current.version {
+			return errOvertaken
 		}
-		if again.Tokens.ExpiresWithin(s.clock(), 0) {
-			return nil, fmt.Errorf("%w: another replica's result has expired already", ErrRefreshFailed)
-		}
-		return again, nil
 	}
-	return nil, s.finish(ctx, current)
+	ours, err := turn.holds(ctx)
+	if err != nil {
+		s.cool(current.handle.key)
+		return s.heard(ctx, err)
+	}
+	if !ours {
+		return errOvertaken
+	}
+	return s.finish(ctx, current, EndRefused)
 }
 
 // finish removes a session that nothing can renew, and returns ErrEnded when it
 // is gone.
-func (s *Sessions) finish(ctx context.Context, sess *Session) error {
-	if err := s.End(ctx, sess); err != nil {
+func (s *Sessions) finish(ctx context.Context, sess *Session, why EndReason) error {
+	if err := s.remove(ctx, sess.handle.digest, sess.handle.key, why, sess.Tokens); err != nil {
 		s.cool(sess.handle.key)
 		return err
 	}
-	return ErrEnded
-}
-
-// keep stores a renewed session. The provider may have spent the old refresh
-// token already: when the store cannot be reached, the session goes on from
-// memory and is stored as soon as that is possible.
-func (s *Sessions) keep(ctx context.Context, renewed *Session) (*Session, error) {
-	kept, err := s.write(ctx, renewed)
-	switch {
-	case err == nil:
-		s.pending.drop(renewed.handle.key)
-		return kept, nil
-	case errors.Is(err, ErrNone):
-		s.forget(renewed.handle.key)
-		return nil, err
-	case !errors.Is(err, ErrUnavailable):
-		s.cool(renewed.handle.key)
-		s.logger.ErrorContext(ctx, "renewed tokens cannot be stored; the session may have to log in again", "cause", err)
-		return nil, err
-	}
-	s.storeLater(ctx, renewed, err)
-	return renewed, nil
-}
-
-// write replaces a session's record by compare-and-swap. When somebody else was
-// first it returns the stored session, if that one's tokens need nothing or are
-// newer; otherwise the new tokens go on top of it. It returns ErrNone, ErrUnavailable,
-// ErrUnreadable or ErrTooLarge.
-func (s *Sessions) write(ctx context.Context, renewed *Session) (*Session, error) {
-	for range maxWrites {
-		entry, err := renewed.seal(s.ring())
-		if err != nil {
-			return nil, err
-		}
-		next := *renewed
-		err = s.store.Replace(ctx, renewed.handle.key, entry)
-		if err == nil {
-			next.version++
-			return &next, nil
-		}
-		if !errors.Is(err, store.ErrConflict) {
-			return nil, fromStore(err)
-		}
-		stored, err := s.stored(ctx, renewed.handle)
-		if err != nil {
-			return nil, err
-		}
-		if needOf(stored, s.clock()) == needNothing || stored.obtainedAt.After(renewed.obtainedAt) {
-			return stored, nil
-		}
-		next = *stored
-		next.Tokens, next.obtainedAt = renewed.Tokens, renewed.obtainedAt
-		renewed = &next
-	}
-	return nil, fmt.Errorf("%w: it was changed again and again", ErrUnavailable)
+	return because(ErrEnded, why)
 }
 
 func (s *Sessions) cool(key string) {

@@ -22,11 +22,12 @@ import (
 // sealed text says nothing under another key, version or key id.
 const sealVersion = 1
 
-// Purposes keep the keys of records and metadata apart. Their version is that
+// Purposes keep the keys of different things apart. Their version is that
 // of the derivation.
 const (
 	recordPurpose   = "bff-operator.io session record v1"
 	metadataPurpose = "bff-operator.io session metadata v1"
+	parkedPurpose   = "bff-operator.io parked value v1"
 )
 
 // sealer seals and opens texts of one purpose under one store key.
@@ -40,6 +41,10 @@ type sealer struct {
 func (h handle) record() sealer { return sealer{recordPurpose, h.secret[:], h.key} }
 
 func metadataAt(key string) sealer { return sealer{purpose: metadataPurpose, key: key} }
+
+func parkedAt(key string, secret [secretSize]byte) sealer {
+	return sealer{parkedPurpose, secret[:], key}
+}
 
 // seal seals with the ring's primary key.
 func (s sealer) seal(ring *keyring.Ring, plain []byte) ([]byte, error) {

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -31,12 +33,14 @@ func newSession(t testing.TB) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := time.Now().UTC()
+	now := time.Now().UTC().Round(0)
 	return &Session{
 		Issuer: "https://id.example.com", Subject: "alice", ProviderSID: "provider-sid", ID: "id",
-		Claims:    map[string]any{"name": marker},
-		Tokens:    token.Set{Access: marker, Refresh: marker, ID: marker, AccessExpiry: now.Add(time.Minute)},
-		CreatedAt: now, ExpiresAt: now.Add(time.Hour), obtainedAt: now, version: 7, handle: h,
+		Claims: map[string]any{"name": marker},
+		ACR:    "urn:example:two-factors", AuthTime: now.Add(-time.Minute), Network: netip.MustParsePrefix("192.0.2.0/24"),
+		Tokens: token.Set{Access: token.Access{Token: marker, Type: token.DPoP, Expiry: now.Add(time.Minute)}, Refresh: marker, ID: marker, Key: []byte(marker)}.
+			With(token.Target{Resource: "https://orders.example.com"}, token.Access{Token: marker}),
+		CreatedAt: now, ExpiresAt: now.Add(time.Hour), ends: now.Add(time.Hour), obtainedAt: now, version: 7, handle: h,
 	}
 }
 
@@ -56,7 +60,7 @@ func TestSealedRecordOpens(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.Issuer != s.Issuer || got.Subject != s.Subject || got.ProviderSID != s.ProviderSID || got.ID != s.ID || got.Claims["name"] != marker ||
-		got.Tokens != s.Tokens || !got.CreatedAt.Equal(s.CreatedAt) || !got.ExpiresAt.Equal(s.ExpiresAt) || !got.obtainedAt.Equal(s.obtainedAt) ||
+		!reflect.DeepEqual(got.Tokens, s.Tokens) || got.ACR != s.ACR || !got.AuthTime.Equal(s.AuthTime) || got.Network != s.Network || !got.CreatedAt.Equal(s.CreatedAt) || !got.ExpiresAt.Equal(s.ExpiresAt) || !got.obtainedAt.Equal(s.obtainedAt) ||
 		got.version != s.version || got.handle != s.handle {
 		t.Errorf("sealed %#v and opened something else", s)
 	}
@@ -155,7 +159,7 @@ func TestRecordIsBoundToItsKey(t *testing.T) {
 	ring, s := newRing(t), newSession(t)
 	e := sealed(t, s, ring)
 	moved := s.handle
-	moved.key = keysOf("another policy").of("x")
+	moved.key = keysOf("another policy").of(kindSession, moved.digest)
 	if _, err := moved.open(ring, e); !errors.Is(err, ErrUnreadable) {
 		t.Errorf("the record opens under another key: %v", err)
 	}
@@ -212,7 +216,7 @@ func TestNoRing(t *testing.T) {
 
 func TestRecordsAreBounded(t *testing.T) {
 	ring, s := newRing(t), newSession(t)
-	s.Tokens.Access = strings.Repeat("x", MaxRecordSize)
+	s.Tokens.Access.Token = strings.Repeat("x", MaxRecordSize)
 	if _, err := s.seal(ring); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("sealed a record of more than %d bytes: %v", MaxRecordSize, err)
 	}
@@ -224,7 +228,7 @@ func TestRecordsAreBounded(t *testing.T) {
 		t.Errorf("opened a record of more than %d bytes: %v", MaxRecordSize, err)
 	}
 	// The largest that can be sealed can be opened.
-	s.Tokens.Access = strings.Repeat("x", MaxRecordSize-1000)
+	s.Tokens.Access.Token = strings.Repeat("x", MaxRecordSize-1000)
 	if _, err := s.handle.open(ring, sealed(t, s, ring)); err != nil {
 		t.Errorf("a large record: %v", err)
 	}
@@ -257,7 +261,7 @@ func FuzzOpen(f *testing.F) {
 // sealed.
 func FuzzRecord(f *testing.F) {
 	ring, s := newRing(f), newSession(f)
-	f.Add([]byte(`{"iss":"i","sub":"s","id":"x","tokens":{"access":"a","accessExpiry":"2026-11-24T12:00:00Z"},"expiresAt":"2026-11-24T12:00:00Z"}`))
+	f.Add([]byte(`{"iss":"i","sub":"s","id":"x","network":"192.0.2.0/24","tokens":{"access":{"token":"a","expiry":"2026-11-24T12:00:00Z"},"narrowed":{"x":{}}},"expiresAt":"2026-11-24T12:00:00Z"}`))
 	f.Add([]byte(`{"claims":{"n":12345678901234567890},"new":[]}`))
 	f.Add([]byte(`null`))
 	f.Add([]byte(`{"createdAt":"MARKER"}`))

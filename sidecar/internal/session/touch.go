@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -10,23 +11,39 @@ import (
 // written again.
 const touchShare = 10
 
-// Touch counts as a use of the session: its idle timeout starts again. It is
-// written at most once in a tenth of the idle timeout, so a session may end that
-// much earlier than its last use says. It returns ErrNone or ErrUnavailable.
+// Touch counts as a use of the session: its idle timeout starts again. Each
+// replica writes it at most once in a tenth of the idle timeout, so a session
+// may end that much earlier than its last use says. It returns ErrNone or
+// ErrUnavailable; a store that does not answer is no error while the session
+// goes on without it (see Find).
 func (s *Sessions) Touch(ctx context.Context, sess *Session) error {
 	idle, now := s.limits().IdleTimeout, s.clock()
 	if usedLately(sess, now, idle) || !s.touched.set(sess.handle.key, now, now.Add(idle/touchShare)) {
 		return nil
 	}
-	if err := s.store.Touch(ctx, sess.handle.key, idle); err != nil {
+	err := s.heard(ctx, s.store.Touch(ctx, sess.handle.key, idle))
+	switch {
+	case err == nil:
+		s.cache.used(sess.handle.digest, now.Add(idle))
+		return nil
+	case errors.Is(err, ErrUnavailable):
+		s.touched.move(sess.handle.key, now.Add(min(idle/touchShare, askAgain)))
+		if s.graced(s.known(sess.handle), now) {
+			s.cache.usedMeanwhile(sess.handle.digest, now.Add(idle))
+			return nil
+		}
+	default:
 		s.touched.clear(sess.handle.key)
-		return fmt.Errorf("touch session: %w", fromStore(err))
+		s.cache.drop(sess.handle.digest)
+		if _, why := s.stored(ctx, sess.handle); errors.Is(why, ErrNone) {
+			err = why
+		}
 	}
-	return nil
+	return fmt.Errorf("touch session: %w", err)
 }
 
-// usedLately says whether the store knew of a use within a tenth of the idle
-// timeout, by any replica, when the session was found.
+// usedLately says whether a use within a tenth of the idle timeout is known when
+// the session was found.
 func usedLately(sess *Session, now time.Time, idle time.Duration) bool {
 	if sess.IdleExpiresAt.Equal(sess.ExpiresAt) {
 		return false // cut short by the session's life: it does not tell the last use

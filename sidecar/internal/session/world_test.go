@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -21,7 +22,9 @@ import (
 const (
 	lifetime  = 12 * time.Hour
 	idle      = 30 * time.Minute
+	grace     = 10 * time.Minute
 	policyUID = "4f6b3c1e"
+	issuer    = "https://id.example.com"
 	// life is how long the provider's access tokens live.
 	life = time.Minute
 )
@@ -34,23 +37,45 @@ type world struct {
 	ring   atomic.Pointer[keyring.Ring]
 	limits atomic.Pointer[session.Limits]
 	log    lockedBuffer
+
+	mu        sync.Mutex
+	discarded []token.Set
 }
 
 func newWorld(t testing.TB, s store.Store) *world {
 	t.Helper()
 	w := &world{store: &faultyStore{Store: s}}
-	w.limits.Store(&session.Limits{Lifetime: lifetime, IdleTimeout: idle})
+	w.limits.Store(&session.Limits{Lifetime: lifetime, IdleTimeout: idle, OutageGrace: grace})
 	w.ring.Store(newRing(t))
 	w.Sessions = w.replica()
 	return w
 }
 
 // replica makes more Sessions on the same store, ring and limits.
-func (w *world) replica() *session.Sessions {
+func (w *world) replica() *session.Sessions { return w.replicaOn(w.store) }
+
+// replicaOn makes Sessions that have a connection of their own to the store.
+func (w *world) replicaOn(s store.Store) *session.Sessions {
 	return session.New(session.Options{
-		Store: w.store, Ring: w.ring.Load, PolicyUID: policyUID, Limits: func() session.Limits { return *w.limits.Load() },
+		Store: s, Ring: w.ring.Load, PolicyUID: policyUID, Limits: func() session.Limits { return *w.limits.Load() },
 		Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
+		Discard: func(_ context.Context, tokens token.Set) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.discarded = append(w.discarded, tokens)
+		},
 	})
+}
+
+// thrownAway are the refresh tokens that were handed to Discard.
+func (w *world) thrownAway() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var refresh []string
+	for _, tokens := range w.discarded {
+		refresh = append(refresh, tokens.Refresh)
+	}
+	return refresh
 }
 
 func newRing(t testing.TB) *keyring.Ring {
@@ -66,7 +91,7 @@ func newRing(t testing.TB) *keyring.Ring {
 func (w *world) login(t testing.TB, p *provider) (*session.Session, string) {
 	t.Helper()
 	value, err := w.Create(t.Context(), session.Session{
-		Issuer: "https://id.example.com", Subject: "alice", ProviderSID: "provider-sid",
+		Issuer: issuer, Subject: "alice", ProviderSID: "provider-sid",
 		Claims: map[string]any{"name": "Alice"}, Tokens: p.issue(),
 	})
 	if err != nil {
@@ -87,15 +112,17 @@ func (w *world) find(t testing.TB, value string) *session.Session {
 // provider is an authorization server that rotates refresh tokens strictly: one
 // is good once, and everything else is invalid_grant.
 type provider struct {
-	mu    sync.Mutex
-	calls int
-	count int
-	valid map[string]bool
-	dead  bool
+	mu      sync.Mutex
+	calls   int
+	count   int
+	valid   map[string]bool
+	targets []token.Target
+	dead    bool
 
 	// Fixed before the first call.
 	marker  string
 	takes   time.Duration
+	lives   time.Duration        // what it gives out; 0 is life
 	failing func(call int) error // before anything happens
 	losing  func(call int) error // after the token was spent: the answer is lost
 	answer  func(token.Set) token.Set
@@ -114,10 +141,15 @@ func (p *provider) next() token.Set {
 		p.valid = map[string]bool{}
 	}
 	p.valid["refresh-"+name] = true
-	return token.Set{Access: "access-" + name, Refresh: "refresh-" + name, ID: "id-" + name, AccessExpiry: time.Now().Add(life)}
+	return token.Set{Access: p.access(name), Refresh: "refresh-" + name, ID: "id-" + name}
 }
 
-func (p *provider) refresh(ctx context.Context, old token.Set) (token.Set, error) {
+func (p *provider) access(name string) token.Access {
+	now := time.Now()
+	return token.Access{Token: "access-" + name, ObtainedAt: now, Expiry: now.Add(cmp.Or(p.lives, life))}
+}
+
+func (p *provider) refresh(ctx context.Context, old token.Set, target token.Target) (token.Set, error) {
 	if p.takes > 0 {
 		select {
 		case <-time.After(p.takes):
@@ -128,6 +160,7 @@ func (p *provider) refresh(ctx context.Context, old token.Set) (token.Set, error
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls++
+	p.targets = append(p.targets, target)
 	if p.failing != nil {
 		if err := p.failing(p.calls); err != nil {
 			return token.Set{}, err
@@ -138,6 +171,11 @@ func (p *provider) refresh(ctx context.Context, old token.Set) (token.Set, error
 	}
 	delete(p.valid, old.Refresh)
 	set := p.next()
+	if !target.IsZero() {
+		narrowed := set.Access
+		narrowed.Token += " for " + target.Resource
+		set = token.Set{Access: old.Access, Narrowed: old.Narrowed, Refresh: set.Refresh, ID: old.ID}.With(target, narrowed)
+	}
 	if p.losing != nil {
 		if err := p.losing(p.calls); err != nil {
 			return token.Set{}, err
@@ -155,84 +193,12 @@ func (p *provider) called() int {
 	return p.calls
 }
 
-// faultyStore is a store whose world misbehaves on demand.
-type faultyStore struct {
-	store.Store
-	mu        sync.Mutex
-	down      map[string]bool // by the method's name
-	afterward map[string]bool // fails after it was done
-	calls     map[string]int
-	onReplace func() // before the next Replace, once
-}
-
-func (f *faultyStore) cut(methods ...string) { f.set(&f.down, methods) }
-
-func (f *faultyStore) loseAnswers(methods ...string) { f.set(&f.afterward, methods) }
-
-func (f *faultyStore) repair() {
-	f.set(&f.down, nil)
-	f.set(&f.afterward, nil)
-}
-
-func (f *faultyStore) set(which *map[string]bool, methods []string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	*which = map[string]bool{}
-	for _, m := range methods {
-		(*which)[m] = true
-	}
-}
-
-func (f *faultyStore) called(method string) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.calls[method]
-}
-
-func (f *faultyStore) do(method string, call func() error) error {
-	f.mu.Lock()
-	if f.calls == nil {
-		f.calls = map[string]int{}
-	}
-	f.calls[method]++
-	down, afterward := f.down[method], f.afterward[method]
-	var first func()
-	if method == "Replace" {
-		first, f.onReplace = f.onReplace, nil
-	}
-	f.mu.Unlock()
-	if first != nil {
-		first()
-	}
-	if down {
-		return fmt.Errorf("%s: %w", method, store.ErrUnavailable)
-	}
-	err := call()
-	if afterward {
-		return fmt.Errorf("%s: %w", method, store.ErrUnavailable)
-	}
-	return err
-}
-
-func (f *faultyStore) Create(ctx context.Context, key string, e store.Entry, lifetime, idle time.Duration) error {
-	return f.do("Create", func() error { return f.Store.Create(ctx, key, e, lifetime, idle) })
-}
-
-func (f *faultyStore) Load(ctx context.Context, key string) (e store.Entry, err error) {
-	err = f.do("Load", func() error { e, err = f.Store.Load(ctx, key); return err })
-	return e, err
-}
-
-func (f *faultyStore) Replace(ctx context.Context, key string, e store.Entry) error {
-	return f.do("Replace", func() error { return f.Store.Replace(ctx, key, e) })
-}
-
-func (f *faultyStore) Touch(ctx context.Context, key string, idle time.Duration) error {
-	return f.do("Touch", func() error { return f.Store.Touch(ctx, key, idle) })
-}
-
-func (f *faultyStore) Delete(ctx context.Context, key string) error {
-	return f.do("Delete", func() error { return f.Store.Delete(ctx, key) })
+// takeAgain makes a refresh token good once more, as a provider with a grace
+// period does.
+func (p *provider) takeAgain(refresh string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.valid[refresh] = true
 }
 
 type lockedBuffer struct {
@@ -258,3 +224,15 @@ func wantErr(t testing.TB, got, want error) {
 		t.Fatalf("got the error %v, want %v", got, want)
 	}
 }
+
+// wantEnd checks that an error says that a session is not there, and why.
+func wantEnd(t testing.TB, err error, why session.EndReason) {
+	t.Helper()
+	wantErr(t, err, session.ErrNone)
+	if got := session.ReasonOf(err); got != why {
+		t.Fatalf("it says that the reason is %q, want %q", got, why)
+	}
+}
+
+// own is the target that the login was for.
+var own token.Target

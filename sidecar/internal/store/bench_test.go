@@ -12,12 +12,12 @@ import (
 // BenchmarkRedisLoad reads a record of 4 KiB over a unix socket, alone and from
 // many callers that share the pipelined connection.
 func BenchmarkRedisLoad(b *testing.B) {
-	redis, err := store.NewRedis(store.RedisOptions{Address: redistest.Start(b).Address})
+	redis, err := store.NewRedis(store.RedisOptions{Addresses: []string{redistest.Start(b).Address}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer redis.Close()
-	if err := redis.Create(b.Context(), key, entry(strings.Repeat("x", 4<<10), 0), time.Hour, time.Hour); err != nil {
+	if err := redis.Create(b.Context(), key, fresh(entry(strings.Repeat("x", 4<<10), 0), time.Hour, time.Hour)); err != nil {
 		b.Fatal(err)
 	}
 	load := func(b *testing.B) {

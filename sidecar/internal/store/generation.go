@@ -21,16 +21,29 @@ type generation struct {
 	conns []*generationConn
 }
 
-// generationConn tells its generation when it is closed. rueidis closes a
-// connection when it breaks, so that is how a break is noticed.
+// generationConn tells its generation when it breaks.
 type generationConn struct {
 	net.Conn
 	generation *generation
+	closed     atomic.Bool
 }
 
+func (c *generationConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil && !c.closed.Load() {
+		c.generation.lose(errLost)
+	}
+	return n, err
+}
+
+// Close is what rueidis does with a connection that it needs no more, as to a
+// Sentinel it has asked or a node that left the Cluster. What that one would
+// have told of changes is missed.
 func (c *generationConn) Close() error {
-	c.generation.lose(errLost)
-	return nil
+	c.closed.Store(true)
+	err := c.Conn.Close()
+	c.generation.link.watcher().Lost()
+	return err
 }
 
 func (g *generation) dial(dial func() (net.Conn, error)) (net.Conn, error) {
@@ -80,12 +93,30 @@ func (g *generation) lose(cause error) {
 	g.mu.Unlock()
 
 	for _, c := range conns {
+		c.closed.Store(true)
 		_ = c.Conn.Close()
 	}
+	// Before anybody can get another connection.
+	g.link.watcher().Lost()
 	g.link.drop(g, cause)
 	if client != nil {
 		// Close waits for calls under way, one of which may be ours.
 		go client.Close()
+	}
+}
+
+// invalidated is what the server tells: the keys that have changed, or nil when
+// that may be any.
+func (g *generation) invalidated(keys []rueidis.RedisMessage) {
+	w := g.link.watcher()
+	if keys == nil {
+		w.Lost()
+		return
+	}
+	for i := range keys {
+		if key, err := keys[i].ToString(); err == nil {
+			w.Changed(key)
+		}
 	}
 }
 

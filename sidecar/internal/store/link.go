@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -32,6 +33,8 @@ type link struct {
 	connect func(*generation) (rueidis.Client, error)
 	logger  *slog.Logger
 
+	watching atomic.Pointer[Watcher]
+
 	mu       sync.Mutex
 	current  *generation // nil while there is no connection
 	attempt  *attempt    // nil while nobody connects
@@ -50,6 +53,16 @@ type attempt struct {
 
 func newLink(logger *slog.Logger, connect func(*generation) (rueidis.Client, error)) *link {
 	return &link{connect: connect, logger: logger}
+}
+
+// watch has w told of changes.
+func (l *link) watch(w Watcher) { l.watching.Store(&w) }
+
+func (l *link) watcher() Watcher {
+	if w := l.watching.Load(); w != nil {
+		return *w
+	}
+	return nobody{}
 }
 
 // acquire returns the connected client, connecting first when there is none.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"sync"
@@ -22,15 +23,29 @@ type Memory struct {
 	max   int
 
 	mu      sync.Mutex
-	entries map[string]memoryEntry
+	entries map[string]*memoryEntry
+	indexes map[string][]string // keys, oldest first
+	leases  map[string]memoryLease
+	fences  uint64
+	// What is kept for a while beside entries: notes, and what Put stored.
+	notes, values expiring
+	watcher       Watcher
 }
 
 type memoryEntry struct {
 	Entry
 	ends, idles time.Time
+	indexes     []string
+	fence       uint64
 }
 
-func (e memoryEntry) over(now time.Time) bool { return !now.Before(e.ends) || !now.Before(e.idles) }
+func (e *memoryEntry) over(now time.Time) bool { return !now.Before(e.ends) || !now.Before(e.idles) }
+
+type memoryLease struct {
+	holder string
+	fence  uint64
+	ends   time.Time
+}
 
 var _ Store = (*Memory)(nil)
 
@@ -43,33 +58,55 @@ func NewMemory(clock func() time.Time, maxEntries int) *Memory {
 	if maxEntries < 1 {
 		maxEntries = DefaultMemoryEntries
 	}
-	return &Memory{clock: clock, max: maxEntries, entries: make(map[string]memoryEntry)}
+	return &Memory{
+		clock: clock, max: maxEntries, watcher: nobody{},
+		entries: make(map[string]*memoryEntry), indexes: make(map[string][]string), leases: make(map[string]memoryLease),
+		notes: expiring{max: maxEntries}, values: expiring{max: maxEntries},
+	}
+}
+
+// nobody watches.
+type nobody struct{}
+
+func (nobody) Changed(string) {}
+func (nobody) Lost()          {}
+
+// Watch implements Store.
+func (m *Memory) Watch(w Watcher) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watcher = w
 }
 
 // Create implements Store. It returns ErrFull rather than drop a live entry.
-func (m *Memory) Create(_ context.Context, key string, e Entry, lifetime, idle time.Duration) error {
-	if err := checkLife(lifetime, idle); err != nil {
+func (m *Memory) Create(_ context.Context, key string, n New) error {
+	if err := checkLife(n.Lifetime, n.Idle); err != nil {
 		return fmt.Errorf("create session entry: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.clock()
-	if old, ok := m.entries[key]; ok && !old.over(now) {
+	if _, taken := m.find(key, now); taken {
 		return fmt.Errorf("create session entry: %w", ErrExists)
 	}
 	m.sweep(now, sweepAtInsert)
 	if len(m.entries) >= m.max {
 		m.sweep(now, len(m.entries))
 	}
-	if _, taken := m.entries[key]; !taken && len(m.entries) >= m.max {
+	if len(m.entries) >= m.max {
 		return fmt.Errorf("create session entry beside %d others: %w", len(m.entries), ErrFull)
 	}
-	ends := now.Add(lifetime)
-	m.entries[key] = memoryEntry{
-		Entry: Entry{Record: slices.Clone(e.Record), Metadata: slices.Clone(e.Metadata), Version: 1},
-		ends:  ends,
-		idles: earlier(now.Add(idle), ends),
+	ends := now.Add(n.Lifetime)
+	m.entries[key] = &memoryEntry{
+		Entry:   Entry{Record: slices.Clone(n.Record), Metadata: slices.Clone(n.Metadata), Version: 1},
+		ends:    ends,
+		idles:   earlier(now.Add(n.Idle), ends),
+		indexes: slices.Clone(n.Indexes),
 	}
+	for _, index := range n.Indexes {
+		m.indexes[index] = append(m.indexes[index], key)
+	}
+	m.notes.drop(key)
 	return nil
 }
 
@@ -80,25 +117,29 @@ func (m *Memory) Load(_ context.Context, key string) (Entry, error) {
 	now := m.clock()
 	e, ok := m.find(key, now)
 	if !ok {
+		if note, noted := m.notes.get(key, now); noted {
+			return Entry{}, fmt.Errorf("load session entry: %w", &GoneError{Note: string(note)})
+		}
 		return Entry{}, fmt.Errorf("load session entry: %w", ErrNotFound)
 	}
-	e.IdleLeft = e.idles.Sub(now)
-	return e.Entry, nil
+	loaded := e.Entry
+	loaded.IdleLeft = e.idles.Sub(now)
+	return loaded, nil
 }
 
 // Replace implements Store.
-func (m *Memory) Replace(_ context.Context, key string, e Entry) error {
+func (m *Memory) Replace(_ context.Context, key string, e Entry, lease *Lease) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old, ok := m.find(key, m.clock())
 	if !ok {
 		return fmt.Errorf("replace session entry: %w", ErrNotFound)
 	}
-	if old.Version != e.Version {
+	if old.Version != e.Version || lease != nil && lease.Fence < old.fence {
 		return fmt.Errorf("replace session entry: %w", ErrConflict)
 	}
 	old.Entry = Entry{Record: slices.Clone(e.Record), Metadata: slices.Clone(e.Metadata), Version: e.Version + 1}
-	m.entries[key] = old
+	m.watcher.Changed(key)
 	return nil
 }
 
@@ -115,16 +156,101 @@ func (m *Memory) Touch(_ context.Context, key string, idle time.Duration) error 
 		return fmt.Errorf("touch session entry: %w", ErrNotFound)
 	}
 	e.idles = earlier(now.Add(idle), e.ends)
-	m.entries[key] = e
 	return nil
 }
 
 // Delete implements Store.
-func (m *Memory) Delete(_ context.Context, key string) error {
+func (m *Memory) Delete(_ context.Context, key, note string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.entries, key)
+	now := m.clock()
+	if _, ok := m.find(key, now); !ok {
+		return nil
+	}
+	m.remove(key)
+	if note != "" {
+		m.notes.put(key, []byte(note), now, now.Add(NoteTime))
+	}
 	return nil
+}
+
+// Indexed implements Store.
+func (m *Memory) Indexed(_ context.Context, index string) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.indexes[index]), nil
+}
+
+// Acquire implements Store.
+func (m *Memory) Acquire(_ context.Context, key string, ttl time.Duration) (Lease, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.clock()
+	if held, ok := m.leases[key]; ok && now.Before(held.ends) {
+		return Lease{}, fmt.Errorf("acquire lease: %w", ErrHeld)
+	}
+	for other, held := range m.leases { // few: one for each refresh under way
+		if !now.Before(held.ends) {
+			delete(m.leases, other)
+		}
+	}
+	m.fences++
+	lease := Lease{Key: key, Fence: m.fences, Holder: rand.Text()}
+	m.leases[key] = memoryLease{holder: lease.Holder, fence: lease.Fence, ends: now.Add(ttl)}
+	if e, ok := m.find(key, now); ok {
+		e.fence = lease.Fence
+	}
+	return lease, nil
+}
+
+// Renew implements Store.
+func (m *Memory) Renew(_ context.Context, lease Lease, ttl time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.clock()
+	held, ok := m.leases[lease.Key]
+	if !ok || held.holder != lease.Holder || !now.Before(held.ends) {
+		return fmt.Errorf("renew lease: %w", ErrNotFound)
+	}
+	held.ends = now.Add(ttl)
+	m.leases[lease.Key] = held
+	return nil
+}
+
+// Release implements Store.
+func (m *Memory) Release(_ context.Context, lease Lease) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.leases[lease.Key].holder == lease.Holder {
+		delete(m.leases, lease.Key)
+	}
+	return nil
+}
+
+// Put implements Store. It returns ErrFull when too many values are held.
+func (m *Memory) Put(_ context.Context, key string, value []byte, ttl time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.clock()
+	if _, taken := m.values.get(key, now); taken {
+		return fmt.Errorf("put value: %w", ErrExists)
+	}
+	if !m.values.put(key, slices.Clone(value), now, now.Add(ttl)) {
+		return fmt.Errorf("put value: %w", ErrFull)
+	}
+	return nil
+}
+
+// Take implements Store.
+func (m *Memory) Take(_ context.Context, key string) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	value, ok := m.values.get(key, m.clock())
+	if !ok {
+		return nil, fmt.Errorf("take value: %w", ErrNotFound)
+	}
+	m.values.drop(key)
+	return value, nil
 }
 
 // Ping implements Store. A Memory always answers.
@@ -135,16 +261,29 @@ func (m *Memory) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.entries)
+	clear(m.indexes)
 }
 
 // find returns a live entry and drops one that is over.
-func (m *Memory) find(key string, now time.Time) (memoryEntry, bool) {
+func (m *Memory) find(key string, now time.Time) (*memoryEntry, bool) {
 	e, ok := m.entries[key]
 	if ok && e.over(now) {
-		delete(m.entries, key)
+		m.remove(key)
 		ok = false
 	}
 	return e, ok
+}
+
+// remove drops an entry from everywhere and tells the watcher.
+func (m *Memory) remove(key string) {
+	for _, index := range m.entries[key].indexes {
+		keys := slices.DeleteFunc(m.indexes[index], func(k string) bool { return k == key })
+		if m.indexes[index] = keys; len(keys) == 0 {
+			delete(m.indexes, index)
+		}
+	}
+	delete(m.entries, key)
+	m.watcher.Changed(key)
 }
 
 // sweep looks at n entries, whichever the map yields first (its order is
@@ -155,10 +294,47 @@ func (m *Memory) sweep(now time.Time, n int) {
 			return
 		}
 		if e.over(now) {
-			delete(m.entries, key)
+			m.remove(key)
 		}
 	}
 }
+
+// expiring holds values for a while, a bounded number of them.
+type expiring struct {
+	max    int
+	values map[string]expiringValue
+}
+
+type expiringValue struct {
+	value []byte
+	ends  time.Time
+}
+
+func (e *expiring) get(key string, now time.Time) ([]byte, bool) {
+	v, ok := e.values[key]
+	return v.value, ok && now.Before(v.ends)
+}
+
+// put says false when there is no room.
+func (e *expiring) put(key string, value []byte, now, ends time.Time) bool {
+	if len(e.values) >= e.max {
+		for other, v := range e.values {
+			if !now.Before(v.ends) {
+				delete(e.values, other)
+			}
+		}
+	}
+	if _, there := e.values[key]; !there && len(e.values) >= e.max {
+		return false
+	}
+	if e.values == nil {
+		e.values = make(map[string]expiringValue)
+	}
+	e.values[key] = expiringValue{value, ends}
+	return true
+}
+
+func (e *expiring) drop(key string) { delete(e.values, key) }
 
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {

@@ -14,20 +14,20 @@ func TestFullMemoryEvictsNoLiveEntry(t *testing.T) {
 	const most = 200 // far more than an insert looks at
 	memory := store.NewMemory(func() time.Time { return now }, most)
 	for i := range most {
-		want(t, memory.Create(t.Context(), fmt.Sprint(i), entry("x", 0), time.Hour, time.Duration(min(i+1, 2))*10*time.Minute), nil)
+		want(t, memory.Create(t.Context(), fmt.Sprint(i), fresh(entry("x", 0), time.Hour, time.Duration(min(i+1, 2))*10*time.Minute)), nil)
 	}
 
-	err := memory.Create(t.Context(), "one too many", entry("x", 0), time.Hour, time.Hour)
+	err := memory.Create(t.Context(), "one too many", fresh(entry("x", 0), time.Hour, time.Hour))
 	want(t, err, store.ErrFull)
 	want(t, err, store.ErrUnavailable)
 	for i := range most {
 		load(t, memory, fmt.Sprint(i))
 	}
-	want(t, memory.Create(t.Context(), "0", entry("x", 0), time.Hour, time.Hour), store.ErrExists)
+	want(t, memory.Create(t.Context(), "0", fresh(entry("x", 0), time.Hour, time.Hour)), store.ErrExists)
 
 	now = now.Add(10 * time.Minute) // entry 0 is over
-	want(t, memory.Create(t.Context(), "now there is room", entry("x", 0), time.Hour, time.Hour), nil)
-	want(t, memory.Create(t.Context(), "and no more", entry("x", 0), time.Hour, time.Hour), store.ErrFull)
+	want(t, memory.Create(t.Context(), "now there is room", fresh(entry("x", 0), time.Hour, time.Hour)), nil)
+	want(t, memory.Create(t.Context(), "and no more", fresh(entry("x", 0), time.Hour, time.Hour)), store.ErrFull)
 }
 
 func TestMemoryIsBoundedByDefault(t *testing.T) {
@@ -35,7 +35,7 @@ func TestMemoryIsBoundedByDefault(t *testing.T) {
 	var err error
 	n := 0
 	for ; err == nil && n <= store.DefaultMemoryEntries; n++ {
-		err = memory.Create(t.Context(), fmt.Sprint(n), store.Entry{}, time.Hour, time.Hour)
+		err = memory.Create(t.Context(), fmt.Sprint(n), fresh(store.Entry{}, time.Hour, time.Hour))
 	}
 	if !errors.Is(err, store.ErrFull) || n != store.DefaultMemoryEntries+1 {
 		t.Errorf("entry %d: %v", n, err)

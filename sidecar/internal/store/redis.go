@@ -5,20 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
 )
 
-// Redis keeps entries in a Redis or Valkey server, standalone or a Cluster
-// (found out by asking it). An entry is two keys of one cluster slot, so keys
-// must have a hash tag, a part in braces.
+// Redis keeps entries in Redis or Valkey: one server, one that Sentinels name,
+// or a Cluster. An entry and what belongs to it are in one cluster slot, so keys
+// must have a hash tag, a part in braces, that is followed by a colon.
 //
-// Its user needs no more than this in the server's access control list:
+// Its user needs no more than this in the server's access control list, for keys
+// and channels of its prefix (a Sentinel set-up needs nothing more of the server,
+// and +ping +sentinel +subscribe of the Sentinels):
 //
-//	+ping +hmget +pttl +del +eval +evalsha +exists +hset +hget +hincrby +set +pexpire
+//	+ping +client|tracking +eval +evalsha +hmget +hget +hset +hincrby +get +set
+//	+getdel +del +exists +incr +pttl +pexpire +time +zadd +zrem +zrange
+//	+zremrangebyscore
 //
-// and on a Cluster +cluster|slots (+cluster|shards from version 8).
+// on a Cluster also +cluster|slots (+cluster|shards from version 8), behind
+// Sentinels +role.
 //
 // An entry that ended by idling is removed when it is next asked for, at the
 // latest when its lifetime is over.
@@ -40,13 +46,18 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 	return &Redis{link: newLink(o.Logger, o.client), timeout: o.Timeout}, nil
 }
 
+// Watch implements Store.
+func (r *Redis) Watch(w Watcher) { r.link.watch(w) }
+
 // Create implements Store.
-func (r *Redis) Create(ctx context.Context, key string, e Entry, lifetime, idle time.Duration) error {
-	if err := checkLife(lifetime, idle); err != nil {
+func (r *Redis) Create(ctx context.Context, key string, n New) error {
+	if err := checkLife(n.Lifetime, n.Idle); err != nil {
 		return fmt.Errorf("create session entry: %w", err)
 	}
+	keys := append([]string{key, beside(besideActivity, key), beside(besideNote, key)}, n.Indexes...)
+	args := []string{rueidis.BinaryString(n.Record), rueidis.BinaryString(n.Metadata), millis(n.Lifetime), millis(min(n.Idle, n.Lifetime)), strings.Join(n.Indexes, "\n")}
 	return r.do(ctx, "create session entry", once, func(ctx context.Context, c rueidis.Client) error {
-		answer, err := run(ctx, c, createScript, key, rueidis.BinaryString(e.Record), rueidis.BinaryString(e.Metadata), millis(lifetime), millis(min(idle, lifetime)))
+		answer, err := createScript.Exec(ctx, c, keys, args).AsInt64()
 		if err == nil && answer == answerConflict {
 			return ErrExists
 		}
@@ -60,7 +71,8 @@ func (r *Redis) Load(ctx context.Context, key string) (Entry, error) {
 	err := r.do(ctx, "load session entry", repeatable, func(ctx context.Context, c rueidis.Client) error {
 		answers := c.DoMulti(ctx,
 			c.B().Hmget().Key(key).Field(fieldRecord, fieldMetadata, fieldVersion).Build(),
-			c.B().Pttl().Key(activityKey(key)).Build())
+			c.B().Pttl().Key(beside(besideActivity, key)).Build(),
+			c.B().Get().Key(beside(besideNote, key)).Build())
 		fields, err := answers[0].ToArray()
 		if err != nil {
 			return err
@@ -69,13 +81,19 @@ func (r *Redis) Load(ctx context.Context, key string) (Entry, error) {
 		if err != nil {
 			return err
 		}
-		if len(fields) != 3 || fields[2].IsNil() {
-			return ErrNotFound
+		note, err := answers[2].ToString()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return err
 		}
-		if left <= 0 {
+		switch {
+		case note != "":
+			return &GoneError{Note: note}
+		case len(fields) != 3 || fields[2].IsNil():
+			return ErrNotFound
+		case left <= 0:
 			// Nobody can use it any more. Failing to remove it does no harm: its
 			// lifetime ends all the same.
-			_ = c.Do(ctx, c.B().Del().Key(key, activityKey(key)).Build()).Error()
+			_ = deleteScript.Exec(ctx, c, entryKeys(key), []string{"", "0"}).Error()
 			return ErrNotFound
 		}
 		e, err = decode(fields)
@@ -97,9 +115,15 @@ func decode(fields []rueidis.RedisMessage) (e Entry, err error) {
 }
 
 // Replace implements Store.
-func (r *Redis) Replace(ctx context.Context, key string, e Entry) error {
+func (r *Redis) Replace(ctx context.Context, key string, e Entry, lease *Lease) error {
+	fence := ""
+	if lease != nil {
+		fence = strconv.FormatUint(lease.Fence, 10)
+	}
+	keys := []string{key, beside(besideActivity, key), beside(besideFence, key)}
+	args := []string{strconv.FormatUint(e.Version, 10), rueidis.BinaryString(e.Record), rueidis.BinaryString(e.Metadata), fence}
 	return r.do(ctx, "replace session entry", once, func(ctx context.Context, c rueidis.Client) error {
-		answer, err := run(ctx, c, replaceScript, key, strconv.FormatUint(e.Version, 10), rueidis.BinaryString(e.Record), rueidis.BinaryString(e.Metadata))
+		answer, err := replaceScript.Exec(ctx, c, keys, args).AsInt64()
 		switch {
 		case err != nil:
 			return err
@@ -118,7 +142,7 @@ func (r *Redis) Touch(ctx context.Context, key string, idle time.Duration) error
 		return fmt.Errorf("touch session entry: %w", err)
 	}
 	return r.do(ctx, "touch session entry", repeatable, func(ctx context.Context, c rueidis.Client) error {
-		answer, err := run(ctx, c, touchScript, key, millis(idle))
+		answer, err := touchScript.Exec(ctx, c, []string{key, beside(besideActivity, key)}, []string{millis(idle)}).AsInt64()
 		if err == nil && answer == answerGone {
 			return ErrNotFound
 		}
@@ -127,10 +151,23 @@ func (r *Redis) Touch(ctx context.Context, key string, idle time.Duration) error
 }
 
 // Delete implements Store.
-func (r *Redis) Delete(ctx context.Context, key string) error {
+func (r *Redis) Delete(ctx context.Context, key, note string) error {
 	return r.do(ctx, "delete session entry", repeatable, func(ctx context.Context, c rueidis.Client) error {
-		return c.Do(ctx, c.B().Del().Key(key, activityKey(key)).Build()).Error()
+		return deleteScript.Exec(ctx, c, entryKeys(key), []string{note, millis(NoteTime)}).Error()
 	})
+}
+
+func entryKeys(key string) []string {
+	return []string{key, beside(besideActivity, key), beside(besideNote, key)}
+}
+
+// Indexed implements Store.
+func (r *Redis) Indexed(ctx context.Context, index string) (keys []string, err error) {
+	err = r.do(ctx, "read session index", repeatable, func(ctx context.Context, c rueidis.Client) (err error) {
+		keys, err = c.Do(ctx, c.B().Zrange().Key(index).Min("0").Max("-1").Build()).AsStrSlice()
+		return err
+	})
+	return keys, err
 }
 
 // Ping implements Store.
@@ -142,10 +179,6 @@ func (r *Redis) Ping(ctx context.Context) error {
 
 // Close implements Store. Calls under way fail.
 func (r *Redis) Close() { r.link.close() }
-
-func run(ctx context.Context, c rueidis.Client, script *rueidis.Lua, key string, args ...string) (int64, error) {
-	return script.Exec(ctx, c, []string{key, activityKey(key)}, args).AsInt64()
-}
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
@@ -188,5 +221,5 @@ func (r *Redis) do(ctx context.Context, what string, again bool, call func(conte
 // aboutEntry says whether an error is the server's word on an entry, and no
 // failure to serve.
 func aboutEntry(err error) bool {
-	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrExists) || errors.Is(err, ErrConflict)
+	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrExists) || errors.Is(err, ErrConflict) || errors.Is(err, ErrHeld)
 }

@@ -11,8 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bff-operator/bff-operator/sidecar/internal/secret"
 	"github.com/redis/rueidis"
+
+	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/secret"
 )
 
 // DefaultTimeout bounds one call to a server when RedisOptions do not.
@@ -30,32 +32,65 @@ const (
 	keepAlive = 10 * time.Second
 )
 
-// RedisOptions say how to reach a Redis or Valkey server.
+// RedisOptions say how to reach a Redis or Valkey server, or several.
 type RedisOptions struct {
-	// Address is host:port, or the path of a unix socket, which begins with a
+	// Topology of the servers. Empty is Standalone.
+	Topology v1alpha1.RedisTopology
+	// Addresses are host:port of the server, of Sentinels, or of some nodes of the
+	// Cluster. A single server may be the path of a unix socket, which begins with a
 	// slash.
-	Address string
+	Addresses []string
+	// Sentinel says what to ask Sentinels. Only with that topology.
+	Sentinel Sentinel
+	// Prefix begins the keys of all entries, with a hash tag and a colon at its end,
+	// such as bff:{uid}:. A Watcher is told of the keys that begin with it and
+	// TrackedKind. Empty, it is told of every key of the server.
+	Prefix string
 	// Username is the ACL user; empty is the server's default user.
 	Username string
 	// Password is asked for at every connection, so that it may be rotated. Nil,
 	// or an empty answer together with an empty Username, sends none.
 	Password func() secret.String
-	// TLS encrypts the connection, with TLS 1.2 or newer, and verifies the server
-	// for the address's host.
+	// TLS encrypts every connection, with TLS 1.2 or newer, and verifies the server
+	// for its address's host.
 	TLS bool
 	// RootCAs are the authorities TLS trusts. Nil is the system's.
 	RootCAs *x509.CertPool
+	// ClientCertificate is asked for at every connection, and shown to the server.
+	// Nil, or a nil answer, shows none.
+	ClientCertificate func() (*tls.Certificate, error)
 	// Timeout bounds every call, connecting included. Zero is DefaultTimeout.
 	Timeout time.Duration
 	// Logger is told when the server is lost and found. Nil is silence.
 	Logger *slog.Logger
 }
 
+// Sentinel is what Sentinels are asked.
+type Sentinel struct {
+	// MasterName is the name they know the primary by.
+	MasterName string
+	// Username and Password are for the Sentinels themselves.
+	Username string
+	Password func() secret.String
+}
+
 func (o RedisOptions) withDefaults() (RedisOptions, error) {
-	if !o.unix() {
-		if host, port, err := net.SplitHostPort(o.Address); err != nil || host == "" || port == "" {
+	if o.Topology == "" {
+		o.Topology = v1alpha1.RedisStandalone
+	}
+	if len(o.Addresses) == 0 {
+		return o, errors.New("the session store has no address: write host:port, for example valkey.cache.svc:6379")
+	}
+	for _, address := range o.Addresses {
+		if o.Topology == v1alpha1.RedisStandalone && isUnix(address) {
+			continue
+		}
+		if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
 			return o, errors.New("the session store's address must be host:port, for example valkey.cache.svc:6379")
 		}
+	}
+	if o.Topology == v1alpha1.RedisSentinel && o.Sentinel.MasterName == "" {
+		return o, errors.New("the session store's Sentinels need the name of a primary to look for")
 	}
 	if o.Timeout < 0 {
 		return o, fmt.Errorf("the session store's time-out is %s, it must not be negative", o.Timeout)
@@ -69,24 +104,19 @@ func (o RedisOptions) withDefaults() (RedisOptions, error) {
 	return o, nil
 }
 
-func (o RedisOptions) unix() bool { return strings.HasPrefix(o.Address, "/") }
+func isUnix(address string) bool { return strings.HasPrefix(address, "/") }
 
-// client connects. Every connection of the client belongs to g.
+// client connects. Every connection of the client belongs to g, which is told
+// of changes.
 func (o RedisOptions) client(g *generation) (rueidis.Client, error) {
-	return rueidis.NewClient(rueidis.ClientOption{
-		InitAddress: []string{o.Address},
+	options := rueidis.ClientOption{
+		InitAddress: o.Addresses,
 		DialCtxFn: func(ctx context.Context, address string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
 			return g.dial(func() (net.Conn, error) { return o.dial(ctx, address, dialer) })
 		},
-		Dialer:           net.Dialer{Timeout: o.Timeout, KeepAlive: keepAlive},
-		ConnWriteTimeout: o.Timeout,
-		AuthCredentialsFn: func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
-			credentials := rueidis.AuthCredentials{Username: o.Username}
-			if o.Password != nil {
-				credentials.Password = o.Password().Reveal()
-			}
-			return credentials, nil
-		},
+		Dialer:            net.Dialer{Timeout: o.Timeout, KeepAlive: keepAlive},
+		ConnWriteTimeout:  o.Timeout,
+		AuthCredentialsFn: o.credentials,
 		// Only a pipelined connection lets a caller give up without breaking it for
 		// the others.
 		AlwaysPipelining:    true,
@@ -94,17 +124,60 @@ func (o RedisOptions) client(g *generation) (rueidis.Client, error) {
 		RingScaleEachConn:   ringScale,
 		ReadBufferEachConn:  bufferSize,
 		WriteBufferEachConn: bufferSize,
-		DisableCache:        true,
+		// The server tells of changes on the very connection that serves the calls. It
+		// tells of all sessions of the policy instead of those that were read here:
+		// that needs no memory at the server for each session and sidecar, and no
+		// further command with each read. The cache itself is the caller's, who keeps
+		// what is opened; rueidis' own is never filled.
+		ClientTrackingOptions: o.tracking(),
+		OnInvalidations:       g.invalidated,
+		CacheSizeEachConn:     unusedCache,
 		// What may be sent twice is decided by who knows what it does.
 		DisableRetry: true,
 		ClientName:   "bff-sidecar",
-	})
+	}
+	switch o.Topology {
+	case v1alpha1.RedisStandalone:
+		options.ForceSingleClient = true
+	case v1alpha1.RedisSentinel:
+		// rueidis would ask for the servers' credentials at the Sentinels too. Each
+		// client is for one generation of connections, so these are as fresh.
+		credentials, _ := o.credentials(rueidis.AuthCredentialsContext{})
+		options.AuthCredentialsFn = nil
+		options.Username, options.Password = credentials.Username, credentials.Password
+		options.Sentinel = rueidis.SentinelOption{MasterSet: o.Sentinel.MasterName, Username: o.Sentinel.Username, ClientName: "bff-sidecar"}
+		if o.Sentinel.Password != nil {
+			options.Sentinel.Password = o.Sentinel.Password().Reveal()
+		}
+	case v1alpha1.RedisCluster:
+		options.ShuffleInit = true
+	}
+	return rueidis.NewClient(options)
+}
+
+// unusedCache is the size of a cache in which nothing is ever put.
+const unusedCache = 1 << 10
+
+func (o RedisOptions) tracking() []string {
+	options := []string{"BCAST"}
+	if o.Prefix != "" {
+		options = append(options, "PREFIX", o.Prefix+TrackedKind)
+	}
+	return options
+}
+
+func (o RedisOptions) credentials(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
+	credentials := rueidis.AuthCredentials{Username: o.Username}
+	if o.Password != nil {
+		credentials.Password = o.Password().Reveal()
+	}
+	return credentials, nil
 }
 
 func (o RedisOptions) dial(ctx context.Context, address string, dialer *net.Dialer) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	if strings.HasPrefix(address, "/") {
+	if isUnix(address) {
 		return dialer.DialContext(ctx, "unix", address)
 	}
 	if !o.TLS {
@@ -114,6 +187,16 @@ func (o RedisOptions) dial(ctx context.Context, address string, dialer *net.Dial
 	if err != nil {
 		return nil, err
 	}
-	secure := tls.Dialer{NetDialer: dialer, Config: &tls.Config{ServerName: host, RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12}}
+	config := &tls.Config{ServerName: host, RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12}
+	if o.ClientCertificate != nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			certificate, err := o.ClientCertificate()
+			if certificate == nil && err == nil {
+				certificate = new(tls.Certificate) // none
+			}
+			return certificate, err
+		}
+	}
+	secure := tls.Dialer{NetDialer: dialer, Config: config}
 	return secure.DialContext(ctx, "tcp", address)
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,11 +31,11 @@ func password(p string) func() secret.String {
 func TestOptionsThatCannotBeRight(t *testing.T) {
 	for _, o := range []store.RedisOptions{
 		{},
-		{Address: "valkey"},
-		{Address: ":6379"},
-		{Address: "valkey:"},
-		{Address: "redis://valkey:6379"},
-		{Address: "valkey:6379", Timeout: -1},
+		{Addresses: []string{"valkey"}},
+		{Addresses: []string{":6379"}},
+		{Addresses: []string{"valkey:"}},
+		{Addresses: []string{"redis://valkey:6379"}},
+		{Addresses: []string{"valkey:6379"}, Timeout: -1},
 	} {
 		if _, err := store.NewRedis(o); err == nil {
 			t.Errorf("NewRedis took %+v", o)
@@ -45,7 +47,7 @@ func TestOptionsThatCannotBeRight(t *testing.T) {
 // by the contract on a Cluster.)
 func TestRedisKeys(t *testing.T) {
 	server := redistest.Start(t)
-	redis := newRedis(t, store.RedisOptions{Address: server.Address})
+	redis := newRedis(t, store.RedisOptions{Addresses: []string{server.Address}})
 	create(t, redis, key)
 	if n := server.Must(t, "DBSIZE"); n != "2" {
 		t.Fatalf("an entry takes %s keys, want 2", n)
@@ -65,7 +67,7 @@ func TestRedisKeys(t *testing.T) {
 // Being used does not change the record's key, so copies elsewhere stay valid.
 func TestTouchLeavesTheRecordAlone(t *testing.T) {
 	server := redistest.Start(t)
-	redis := newRedis(t, store.RedisOptions{Address: server.Address})
+	redis := newRedis(t, store.RedisOptions{Addresses: []string{server.Address}})
 	create(t, redis, key)
 	before := server.Must(t, "PEXPIRETIME", key)
 	want(t, redis.Touch(t.Context(), key, idle), nil)
@@ -79,7 +81,7 @@ func TestPasswordRotates(t *testing.T) {
 	server := redistest.Start(t)
 	server.Must(t, "ACL", "SETUSER", "bff", "on", ">old", "allkeys", "allcommands")
 	current := secret.New("old")
-	redis := newRedis(t, store.RedisOptions{Address: server.Address, Username: "bff", Password: func() secret.String { return current }})
+	redis := newRedis(t, store.RedisOptions{Addresses: []string{server.Address}, Username: "bff", Password: func() secret.String { return current }})
 	create(t, redis, key)
 
 	current = secret.New("new")
@@ -103,7 +105,7 @@ func TestRefusals(t *testing.T) {
 		"another's key":  {"bff", "right", "WRONGTYPE", []string{"RPUSH", key, "a list"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			redis := newRedis(t, store.RedisOptions{Address: server.Address, Username: row.user, Password: password(row.password)})
+			redis := newRedis(t, store.RedisOptions{Addresses: []string{server.Address}, Username: row.user, Password: password(row.password)})
 			if row.prepare != nil {
 				server.Must(t, row.prepare...)
 			}
@@ -111,7 +113,7 @@ func TestRefusals(t *testing.T) {
 				server.Must(t, "CONFIG", "SET", "maxmemory", "0")
 				server.Must(t, "FLUSHALL")
 			})
-			err := redis.Create(t.Context(), key, entry("MARKER", 0), lifetime, idle)
+			err := redis.Create(t.Context(), key, fresh(entry("MARKER", 0), lifetime, idle))
 			want(t, err, store.ErrUnavailable)
 			if !strings.Contains(err.Error(), row.code) {
 				t.Errorf("the error does not say %s: %v", row.code, err)
@@ -125,9 +127,9 @@ func TestRefusals(t *testing.T) {
 // session, and no error quotes it.
 func TestForeignHash(t *testing.T) {
 	server := redistest.Start(t)
-	redis := newRedis(t, store.RedisOptions{Address: server.Address})
+	redis := newRedis(t, store.RedisOptions{Addresses: []string{server.Address}})
 	server.Must(t, "HSET", key, "record", "x", "metadata", "x", "version", "MARKER")
-	server.Must(t, "SET", key+":a", "", "PX", "60000")
+	server.Must(t, "SET", strings.Replace(key, "}:", "}:a:", 1), "", "PX", "60000")
 	_, err := redis.Load(t.Context(), key)
 	want(t, err, store.ErrUnavailable)
 	discreet(t, err)
@@ -142,20 +144,43 @@ func TestTLS(t *testing.T) {
 	server := redistest.StartTCP(t, "--tls-port", "--tls-auth-clients", "no",
 		"--tls-cert-file", filepath.Join(dir, "cert.pem"), "--tls-key-file", filepath.Join(dir, "key.pem"), "--tls-ca-cert-file", filepath.Join(dir, "cert.pem"))
 
-	redis := newRedis(t, store.RedisOptions{Address: server.TCP, TLS: true, RootCAs: roots})
+	redis := newRedis(t, store.RedisOptions{Addresses: []string{server.TCP}, TLS: true, RootCAs: roots})
 	create(t, redis, key)
 	load(t, redis, key)
 
 	_, port, _ := net.SplitHostPort(server.TCP)
 	for name, o := range map[string]store.RedisOptions{
-		"an unknown authority": {Address: server.TCP, TLS: true, RootCAs: x509.NewCertPool()},
-		"another name":         {Address: net.JoinHostPort("localhost", port), TLS: true, RootCAs: roots},
-		"no TLS":               {Address: server.TCP},
+		"an unknown authority": {Addresses: []string{server.TCP}, TLS: true, RootCAs: x509.NewCertPool()},
+		"another name":         {Addresses: []string{net.JoinHostPort("localhost", port)}, TLS: true, RootCAs: roots},
+		"no TLS":               {Addresses: []string{server.TCP}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want(t, newRedis(t, o).Ping(t.Context()), store.ErrUnavailable)
 		})
 	}
+}
+
+// The server knows its clients by certificate. The certificate is asked for at
+// every connection, so that a renewed one is used without a restart.
+func TestClientCertificate(t *testing.T) {
+	dir := t.TempDir()
+	roots := writeCertificate(t, dir)
+	file := func(name string) string { return filepath.Join(dir, name) }
+	server := redistest.StartTCP(t, "--tls-port", "--tls-auth-clients", "yes",
+		"--tls-cert-file", file("cert.pem"), "--tls-key-file", file("key.pem"), "--tls-ca-cert-file", file("cert.pem"))
+	known, err := tls.LoadX509KeyPair(file("cert.pem"), file("key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown atomic.Pointer[tls.Certificate]
+	redis := newRedis(t, store.RedisOptions{
+		Addresses: []string{server.TCP}, TLS: true, RootCAs: roots,
+		ClientCertificate: func() (*tls.Certificate, error) { return shown.Load(), nil },
+	})
+	want(t, redis.Ping(t.Context()), store.ErrUnavailable)
+	shown.Store(&known)
+	eventually(t, "the certificate is shown", func() bool { return redis.Ping(t.Context()) == nil })
+	create(t, redis, key)
 }
 
 func writeCertificate(t *testing.T, dir string) *x509.CertPool {

@@ -1,21 +1,41 @@
 package store
 
-import "github.com/redis/rueidis"
+import (
+	"strings"
 
-// An entry is two keys of one cluster slot: a hash with the fields record,
-// metadata and version, which lives for the session's lifetime, and an empty
-// string that lives for the idle time. An entry without the second is over.
-// They are apart so that Touch changes no byte of the record: replicas that
-// keep a copy of it need not fetch it again because the session is used.
+	"github.com/redis/rueidis"
+)
+
+// An entry is a hash with the fields record, metadata, version and indexes,
+// which lives for the session's lifetime, and some keys beside it in the same
+// cluster slot. The activity is an empty string that lives for the idle time: an
+// entry without it is over. It is apart so that Touch changes no byte of the
+// record, and under a prefix that is not tracked, so that no replica fetches a
+// session again because it is used.
 const (
 	fieldRecord   = "record"
 	fieldMetadata = "metadata"
 	fieldVersion  = "version"
 )
 
-// activityKey is the key of the activity beside the record at key. It has the
-// same hash tag, so it is in the same slot.
-func activityKey(key string) string { return key + ":a" }
+// Kinds of keys beside an entry.
+const (
+	besideActivity = "a:"
+	besideNote     = "n:"
+	besideLease    = "l:"
+	besideFence    = "f:"
+)
+
+// TrackedKind follows the prefix in the keys whose changes a Watcher is told of.
+const TrackedKind = "s:"
+
+// beside is the key of one kind beside the entry at key. It keeps the hash tag.
+func beside(kind, key string) string {
+	if end := strings.Index(key, "}:"); end >= 0 {
+		return key[:end+2] + kind + key[end+2:]
+	}
+	return kind + key
+}
 
 // What the scripts answer.
 const (
@@ -24,27 +44,73 @@ const (
 	answerConflict = 2
 )
 
-// ARGV: record, metadata, lifetime in ms, idle time in ms.
+// KEYS: entry, activity, note, then the indexes.
+// ARGV: record, metadata, lifetime in ms, idle time in ms, names of the indexes.
+// An index is a sorted set of keys by the end of their lifetime, which is also
+// how those are found that are over. What needs memory comes first: a full
+// server refuses a script at its first command only.
 var createScript = rueidis.NewLuaScript(`
 if redis.call('EXISTS', KEYS[1], KEYS[2]) == 2 then return 2 end
-redis.call('HSET', KEYS[1], 'record', ARGV[1], 'metadata', ARGV[2], 'version', '1')
+redis.call('HSET', KEYS[1], 'record', ARGV[1], 'metadata', ARGV[2], 'version', '1', 'indexes', ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('SET', KEYS[2], '', 'PX', ARGV[4])
+redis.call('DEL', KEYS[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for i = 4, #KEYS do
+  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
+  redis.call('ZADD', KEYS[i], now + ARGV[3], KEYS[1])
+  if redis.call('PTTL', KEYS[i]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[i], ARGV[3]) end
+end
 return 1`)
 
-// ARGV: expected version, record, metadata. HSET leaves the time to live alone.
+// KEYS: entry, activity, fence. ARGV: expected version, record, metadata, fence
+// of the lease or an empty string. HSET leaves the time to live alone.
 var replaceScript = rueidis.NewLuaScript(`
 if redis.call('EXISTS', KEYS[1], KEYS[2]) < 2 then return 0 end
 if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 2 end
+if ARGV[4] ~= '' and tonumber(redis.call('GET', KEYS[3]) or '0') > tonumber(ARGV[4]) then return 2 end
 redis.call('HSET', KEYS[1], 'record', ARGV[2], 'metadata', ARGV[3])
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 return 1`)
 
-// ARGV: idle time in ms.
+// KEYS: entry, activity. ARGV: idle time in ms.
 var touchScript = rueidis.NewLuaScript(`
 if redis.call('EXISTS', KEYS[1], KEYS[2]) < 2 then return 0 end
 local left = redis.call('PTTL', KEYS[1])
 local idle = tonumber(ARGV[1])
 if left >= 0 and left < idle then idle = left end
 redis.call('PEXPIRE', KEYS[2], idle)
+return 1`)
+
+// KEYS: entry, activity, note. ARGV: note, its time in ms. The indexes have the
+// entry's hash tag, so they are in its slot.
+var deleteScript = rueidis.NewLuaScript(`
+local indexes = redis.call('HGET', KEYS[1], 'indexes')
+local live = redis.call('EXISTS', KEYS[1], KEYS[2]) == 2
+redis.call('DEL', KEYS[1], KEYS[2])
+if indexes then
+  for index in string.gmatch(indexes, '[^\n]+') do redis.call('ZREM', index, KEYS[1]) end
+end
+if live and ARGV[1] ~= '' then redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2]) end
+return 1`)
+
+// KEYS: entry, lease, fence. ARGV: holder, time in ms. The answer is the fence,
+// or 0 when somebody else has the lease. The fence outlives the entry, so that
+// none is given twice.
+var acquireScript = rueidis.NewLuaScript(`
+if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
+local fence = redis.call('INCR', KEYS[3])
+redis.call('PEXPIRE', KEYS[3], math.max(redis.call('PTTL', KEYS[1]), 3600000))
+return fence`)
+
+// KEYS: lease. ARGV: holder, time in ms.
+var renewScript = rueidis.NewLuaScript(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1`)
+
+// KEYS: lease. ARGV: holder.
+var releaseScript = rueidis.NewLuaScript(`
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1`)

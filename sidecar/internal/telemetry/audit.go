@@ -12,13 +12,20 @@ type Event string
 
 // The events.
 const (
-	EventLogin        Event = "login"
-	EventLoginFailed  Event = "login_failed"
-	EventLogout       Event = "logout"
-	EventLogoutFailed Event = "logout_failed"
-	EventRefreshed    Event = "token_refreshed"
-	EventRefreshError Event = "token_refresh_failed"
-	EventSessionEnded Event = "session_ended"
+	EventLogin              Event = "login"
+	EventLoginFailed        Event = "login_failed"
+	EventLogout             Event = "logout"
+	EventLogoutFailed       Event = "logout_failed"
+	EventBackChannel        Event = "backchannel_logout"
+	EventBackChannelFailed  Event = "backchannel_logout_failed"
+	EventFrontChannel       Event = "frontchannel_logout"
+	EventFrontChannelFailed Event = "frontchannel_logout_failed"
+	EventRefreshed          Event = "token_refreshed"
+	EventRefreshError       Event = "token_refresh_failed"
+	EventSessionEnded       Event = "session_ended"
+	// EventSessionMoved: a session was used from another network than it is bound
+	// to. The reason says what came of it.
+	EventSessionMoved Event = "session_moved"
 )
 
 // Audit writes audit events: lines of the log with the attribute audit. They

@@ -62,11 +62,15 @@ func TestEventsAreCounted(t *testing.T) {
 	m := telemetry.NewMetrics("v1")
 	m.Login("")
 	m.Login("nonce_mismatch")
-	m.Logout("")
+	m.Logout("logout", "")
+	m.Logout("backchannel_logout", "logout_token_replayed")
 	m.Revocation("busy")
 	m.Refresh("")
 	m.Refresh("provider_unreachable")
-	m.SessionRefused()
+	m.EventStream("busy")
+	m.SessionsEnded(3, "backchannel_logout")
+	m.SessionFind()
+	m.StoreCalls("load").Inc()
 	m.StoreError("load")
 	m.Reloaded(true, time.Unix(1000, 0), 7)
 	m.Reloaded(false, time.Unix(2000, 0), 8)
@@ -74,16 +78,32 @@ func TestEventsAreCounted(t *testing.T) {
 	wantLines(t, scrape(t, m),
 		`bff_logins_total{reason="",result="success"} 1`,
 		`bff_logins_total{reason="nonce_mismatch",result="failure"} 1`,
-		`bff_logouts_total{reason="",result="success"} 1`,
+		`bff_logouts_total{flow="logout",reason="",result="success"} 1`,
+		`bff_logouts_total{flow="backchannel_logout",reason="logout_token_replayed",result="failure"} 1`,
 		`bff_token_revocations_total{reason="busy",result="failure"} 1`,
 		`bff_token_refreshes_total{reason="provider_unreachable",result="failure"} 1`,
 		`bff_sessions_created_total 1`,
-		`bff_sessions_refused_total 1`,
+		`bff_event_streams_total{reason="busy",result="failure"} 1`,
+		`bff_sessions_ended_total{reason="backchannel_logout"} 3`,
+		`bff_session_finds_total 1`,
+		`bff_store_calls_total{operation="load"} 1`,
 		`bff_store_errors_total{operation="load"} 1`,
 		`bff_config_last_reload_successful 0`,
 		`bff_config_last_reload_success_timestamp_seconds 1000`,
 		`bff_policy_generation 7`,
 		`bff_draining 1`)
+}
+
+// A clock that nobody has seen yet is not said to be right.
+func TestClockOffset(t *testing.T) {
+	m := telemetry.NewMetrics("v1")
+	known := false
+	m.ClockOffset(func() (time.Duration, bool) { return -1500 * time.Millisecond, known })
+	if text := scrape(t, m); strings.Contains(text, "bff_provider_clock_offset_seconds ") {
+		t.Error("an offset that nobody knows")
+	}
+	known = true
+	wantLines(t, scrape(t, m), `bff_provider_clock_offset_seconds -1.5`)
 }
 
 // BFF-36: an audit event names the request, not the user.

@@ -30,7 +30,7 @@ func volumes(policy *v1alpha1.BFFPolicy) []corev1.Volume {
 		}},
 		{Name: sidecar.SecretsVolume, VolumeSource: corev1.VolumeSource{
 			Projected: &corev1.ProjectedVolumeSource{
-				Sources:     secretSources(policy),
+				Sources:     append(secretSources(policy), tokenSources(policy)...),
 				DefaultMode: ptr.To(readable),
 			},
 		}},
@@ -67,4 +67,18 @@ func secretSources(policy *v1alpha1.BFFPolicy) []corev1.VolumeProjection {
 		})
 	}
 	return sources
+}
+
+// tokenSources projects a token of the pod's service account, where the client
+// authenticates with one. The kubelet renews it.
+func tokenSources(policy *v1alpha1.BFFPolicy) []corev1.VolumeProjection {
+	identity := policy.Spec.Provider.ClientAuthentication.WorkloadIdentity
+	if identity == nil {
+		return nil
+	}
+	return []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+		Audience:          identity.Audience,
+		ExpirationSeconds: ptr.To(identity.ExpirationSeconds),
+		Path:              sidecar.ServiceAccountTokenPath,
+	}}}
 }

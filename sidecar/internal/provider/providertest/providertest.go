@@ -5,10 +5,10 @@ package providertest
 
 import (
 	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
-	"fmt"
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -32,6 +32,7 @@ const (
 	MarkerCode    = "MARKER-code"
 	MarkerAccess  = "MARKER-access-token"
 	MarkerRefresh = "MARKER-refresh-token"
+	MarkerRequest = "urn:ietf:params:oauth:request_uri:MARKER-request"
 	// MarkerText stands in every error text the provider sends.
 	MarkerText = "MARKER-text"
 )
@@ -51,17 +52,28 @@ type Behaviour struct {
 	Response func(map[string]any)
 	// Redirect changes the parameters of an authorization response.
 	Redirect func(url.Values)
+	// UserInfo changes the claims of a UserInfo response.
+	UserInfo func(map[string]any)
+	// SignedUserInfo sends UserInfo responses as signed JWTs.
+	SignedUserInfo bool
+
+	// PAR has an endpoint for pushed authorization requests (RFC 9126), and
+	// RequirePAR takes no others.
+	PAR, RequirePAR bool
+	// DPoP binds access tokens to a key and wants a proof of it with every request
+	// of the token endpoint (RFC 9449). Without it the header is ignored.
+	DPoP bool
+	// Nonce is what proofs must hold, unless it is empty. The UserInfo endpoint
+	// wants ResourceNonce of it.
+	Nonce string
+	// Rotate takes each refresh token once.
+	Rotate bool
 }
 
-// TokenRequest is a request the token or revocation endpoint got.
-type TokenRequest struct {
-	Path          string
-	Form          url.Values
-	User, Secret  string // from the Authorization header
-	Authenticated bool
-}
+// ResourceNonce is the nonce of the UserInfo endpoint.
+func ResourceNonce(nonce string) string { return "resource-" + nonce }
 
-// Server is a running provider. Its Issuer is an http URL of this machine.
+// Server is a running provider. Its Issuer is a URL of this machine.
 type Server struct {
 	Issuer string
 	Addr   string // host:port to dial
@@ -69,41 +81,85 @@ type Server struct {
 	t      testing.TB
 	server *httptest.Server
 
-	mu        sync.Mutex
-	behaviour Behaviour
-	key       *rsa.PrivateKey
-	keyID     string
-	requests  []TokenRequest
-	paths     map[string]int
-	grants    map[string]grant // by code
-	serial    int
+	mu          sync.Mutex
+	behaviour   Behaviour
+	key         crypto.Signer
+	keyID       string
+	serial      int
+	paths       map[string]int
+	requests    []TokenRequest
+	logins      []AuthorizationRequest
+	endSessions []url.Values
+
+	clientKeys   []crypto.PublicKey
+	certificates []*x509.Certificate
+	assertions   map[string]bool // service-account tokens that are accepted
+
+	codes   map[string]*grant
+	pushed  map[string]url.Values
+	refresh map[string]*grant
+	access  map[string]bound
+	hints   map[string]bool // ID tokens that were issued
+	used    map[string]bool // jti of assertions, proofs and request objects
 }
 
-type grant struct{ nonce, challenge, redirectURI string }
+// grant is what a login was good for.
+type grant struct {
+	parameters url.Values // of the authorization request
+	authTime   time.Time
+}
 
-// keys are made once: making them is slow. Two of them, for rotation.
-var keys = sync.OnceValue(func() [2]*rsa.PrivateKey {
-	var pair [2]*rsa.PrivateKey
-	for i := range pair {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			panic(err)
-		}
-		pair[i] = key
-	}
-	return pair
-})
+// bound is an access token and the thumbprint of its key, if it has one.
+type bound struct {
+	grant      *grant
+	thumbprint string
+}
 
-// Start runs a provider until the test ends.
+// Start runs a provider with an http issuer until the test ends.
 func Start(t testing.TB, b Behaviour) *Server {
 	t.Helper()
-	s := &Server{t: t, behaviour: b, key: keys()[0], keyID: "key-0", paths: map[string]int{}, grants: map[string]grant{}}
-	s.server = httptest.NewServer(s)
-	t.Cleanup(s.server.Close)
+	s := newServer(t, b)
+	s.server.Start()
+	return s.started()
+}
+
+// StartTLS runs a provider with an https issuer until the test ends. It asks
+// for a client certificate and accepts those of RegisterCertificate.
+func StartTLS(t testing.TB, b Behaviour) *Server {
+	t.Helper()
+	s := newServer(t, b)
+	s.server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	s.server.StartTLS()
+	return s.started()
+}
+
+func newServer(t testing.TB, b Behaviour) *Server {
+	s := &Server{
+		t: t, behaviour: b, key: keys()[0], keyID: "key-0",
+		paths: map[string]int{}, assertions: map[string]bool{}, codes: map[string]*grant{}, pushed: map[string]url.Values{},
+		refresh: map[string]*grant{}, access: map[string]bound{}, hints: map[string]bool{}, used: map[string]bool{},
+	}
+	s.server = httptest.NewUnstartedServer(s)
+	return s
+}
+
+func (s *Server) started() *Server {
+	s.t.Cleanup(s.server.Close)
 	s.Issuer = s.server.URL
 	s.Addr = s.server.Listener.Addr().String()
 	return s
 }
+
+// CABundle is the authority of the provider's certificate in PEM, or "".
+func (s *Server) CABundle() string {
+	if s.server.Certificate() == nil {
+		return ""
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.server.Certificate().Raw}))
+}
+
+// CloseConnections closes every connection there is.
+func (s *Server) CloseConnections() { s.server.CloseClientConnections() }
 
 // Behave replaces the behaviour.
 func (s *Server) Behave(b Behaviour) {
@@ -118,20 +174,6 @@ func (s *Server) current() Behaviour {
 	return s.behaviour
 }
 
-// RotateKey makes the provider sign with another key and publish that alone.
-func (s *Server) RotateKey() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.key, s.keyID = keys()[1], "key-1"
-}
-
-// PublicKey is the key that verifies what the provider signs.
-func (s *Server) PublicKey() *rsa.PublicKey {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return &s.key.PublicKey
-}
-
 // Count is how often a path was asked for.
 func (s *Server) Count(path string) int {
 	s.mu.Lock()
@@ -139,7 +181,7 @@ func (s *Server) Count(path string) int {
 	return s.paths[path]
 }
 
-// Requests are those of the token and revocation endpoints so far.
+// Requests are those of the token, revocation and push endpoints so far.
 func (s *Server) Requests() []TokenRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,8 +203,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.publishKeys(w)
 	case "/authorize":
 		s.authorize(w, r)
-	case "/token", "/revoke":
-		s.token(w, r)
+	case "/token", "/revoke", "/par":
+		s.authenticated(w, r)
+	case "/userinfo":
+		s.userInfo(w, r)
+	case "/end-session":
+		s.endSession(w, r)
 	default:
 		http.NotFound(w, r)
 	}
@@ -174,14 +220,23 @@ func (s *Server) discovery(w http.ResponseWriter) {
 		"authorization_endpoint":                         s.Issuer + "/authorize",
 		"token_endpoint":                                 s.Issuer + "/token",
 		"jwks_uri":                                       s.Issuer + "/keys",
+		"userinfo_endpoint":                              s.Issuer + "/userinfo",
 		"revocation_endpoint":                            s.Issuer + "/revoke",
 		"end_session_endpoint":                           s.Issuer + "/end-session",
 		"id_token_signing_alg_values_supported":          []string{"RS256"},
 		"code_challenge_methods_supported":               []string{"S256"},
 		"authorization_response_iss_parameter_supported": true,
 	}
-	if change := s.current().Metadata; change != nil {
-		change(document)
+	b := s.current()
+	if b.PAR || b.RequirePAR {
+		document["pushed_authorization_request_endpoint"] = s.Issuer + "/par"
+		document["require_pushed_authorization_requests"] = b.RequirePAR
+	}
+	if b.DPoP {
+		document["dpop_signing_alg_values_supported"] = []string{"ES256", "EdDSA", "PS256"}
+	}
+	if b.Metadata != nil {
+		b.Metadata(document)
 	}
 	WriteJSON(w, http.StatusOK, document)
 }
@@ -190,70 +245,28 @@ func (s *Server) publishKeys(w http.ResponseWriter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	WriteJSON(w, http.StatusOK, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
-		{Key: &s.key.PublicKey, KeyID: s.keyID, Use: "sig"},
+		{Key: s.key.Public(), KeyID: s.keyID, Use: "sig"},
 	}})
 }
 
-// authorize logs everybody in without a question.
-func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	s.mu.Lock()
-	s.serial++
-	code := fmt.Sprintf("%s-%d", MarkerCode, s.serial)
-	s.grants[code] = grant{nonce: q.Get("nonce"), challenge: q.Get("code_challenge"), redirectURI: q.Get("redirect_uri")}
-	s.mu.Unlock()
-	answer := url.Values{"code": {code}, "state": {q.Get("state")}, "iss": {s.Issuer}}
-	if change := s.current().Redirect; change != nil {
-		change(answer)
-	}
-	w.Header().Set("Location", q.Get("redirect_uri")+"?"+answer.Encode())
-	w.WriteHeader(http.StatusSeeOther)
-}
-
-// IDClaims are the claims of an ID token for a nonce.
-func (s *Server) IDClaims(nonce string) map[string]any {
-	now := time.Now()
-	c := map[string]any{
-		"iss": s.Issuer, "sub": Subject, "aud": ClientID, "sid": "provider-session",
-		"iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "auth_time": now.Unix(),
-		"name": "Alice Liddell", "email": "alice@example.com", "groups": []string{"admins"},
-	}
-	if nonce != "" {
-		c["nonce"] = nonce
-	}
-	return c
-}
-
-// Sign signs claims with the provider's key.
-func (s *Server) Sign(claims map[string]any) string { return s.SignAs(jose.RS256, claims) }
-
-// SignAs signs claims with the provider's key by any RSA algorithm.
-func (s *Server) SignAs(algorithm jose.SignatureAlgorithm, claims map[string]any) string {
+// next makes the number of the next code or token.
+func (s *Server) next() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.SignWith(algorithm, s.key, s.keyID, claims)
+	s.serial++
+	return s.serial
 }
 
-// SignWith signs claims with any key, under any key id.
-func (s *Server) SignWith(algorithm jose.SignatureAlgorithm, key any, keyID string, claims map[string]any) string {
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: key},
-		(&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", keyID))
-	if err != nil {
-		s.t.Errorf("make signer: %v", err)
-		return ""
+// spend says whether a jti is seen for the first time.
+func (s *Server) spend(jti string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if jti == "" || s.used[jti] {
+		return false
 	}
-	payload, _ := json.Marshal(claims)
-	jws, err := signer.Sign(payload)
-	if err != nil {
-		s.t.Errorf("sign: %v", err)
-		return ""
-	}
-	compact, _ := jws.CompactSerialize()
-	return compact
+	s.used[jti] = true
+	return true
 }
-
-// OtherKey is a key that the provider does not publish, unless it has rotated.
-func OtherKey() crypto.Signer { return keys()[1] }
 
 // WriteJSON answers with a JSON document.
 func WriteJSON(w http.ResponseWriter, status int, body any) {

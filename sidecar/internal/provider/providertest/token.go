@@ -7,73 +7,116 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
-// token is the token endpoint and, for its client authentication, the
-// revocation endpoint.
-func (s *Server) token(w http.ResponseWriter, r *http.Request) {
-	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost {
-		Fail(w, http.StatusBadRequest, "invalid_request")
-		return
+// token is the token endpoint.
+func (s *Server) token(w http.ResponseWriter, r *http.Request, b Behaviour) {
+	thumbprint := ""
+	if b.DPoP {
+		var problem string
+		if thumbprint, problem = s.proof(r, "", b.Nonce); problem != "" {
+			Fail(w, http.StatusBadRequest, problem)
+			return
+		}
 	}
-	request := TokenRequest{Path: r.URL.Path, Form: r.PostForm}
-	request.User, request.Secret, _ = r.BasicAuth()
-	request.Authenticated = s.authenticated(r, request)
-	s.mu.Lock()
-	s.requests = append(s.requests, request)
-	s.mu.Unlock()
-
-	switch grantType := r.PostForm.Get("grant_type"); {
-	case !request.Authenticated:
-		Fail(w, http.StatusUnauthorized, "invalid_client")
-	case r.URL.Path == "/revoke":
-		w.WriteHeader(http.StatusOK)
-	case grantType == "authorization_code":
-		s.redeem(w, r.PostForm)
-	case grantType == "refresh_token":
-		s.respond(w, s.IDClaims(""))
+	switch r.PostForm.Get("grant_type") {
+	case "authorization_code":
+		s.redeem(w, r.PostForm, thumbprint)
+	case "refresh_token":
+		s.renew(w, r.PostForm, thumbprint, b.Rotate)
 	default:
 		Fail(w, http.StatusBadRequest, "unsupported_grant_type")
 	}
 }
 
-// authenticated checks the client's one way to authenticate (RFC 6749 section
-// 2.3.1).
-func (s *Server) authenticated(r *http.Request, request TokenRequest) bool {
-	inBody := r.PostForm.Has("client_secret")
-	_, _, inHeader := r.BasicAuth()
-	switch {
-	case r.URL.RawQuery != "", inBody == inHeader:
-		return false
-	case inBody:
-		return r.PostForm.Get("client_id") == ClientID && r.PostForm.Get("client_secret") == ClientSecret
-	}
-	user, err1 := url.QueryUnescape(request.User)
-	secret, err2 := url.QueryUnescape(request.Secret)
-	return err1 == nil && err2 == nil && user == ClientID && secret == ClientSecret
-}
-
 // redeem trades a code, once.
-func (s *Server) redeem(w http.ResponseWriter, form url.Values) {
+func (s *Server) redeem(w http.ResponseWriter, form url.Values, thumbprint string) {
 	s.mu.Lock()
-	g, known := s.grants[form.Get("code")]
-	delete(s.grants, form.Get("code"))
+	g, known := s.codes[form.Get("code")]
+	delete(s.codes, form.Get("code"))
 	s.mu.Unlock()
-	sum := sha256.Sum256([]byte(form.Get("code_verifier")))
-	if !known || form.Get("redirect_uri") != g.redirectURI || base64.RawURLEncoding.EncodeToString(sum[:]) != g.challenge {
+	if !known || !matches(g.parameters, form, thumbprint) {
 		Fail(w, http.StatusBadRequest, "invalid_grant")
 		return
 	}
-	s.respond(w, s.IDClaims(g.nonce))
+	s.respond(w, g, s.claimsOf(g, g.parameters.Get("nonce")), thumbprint)
 }
 
-func (s *Server) respond(w http.ResponseWriter, claims map[string]any) {
-	b := s.current()
+// matches compares a token request with the authorization request.
+func matches(parameters, form url.Values, thumbprint string) bool {
+	sum := sha256.Sum256([]byte(form.Get("code_verifier")))
+	key := parameters.Get("dpop_jkt")
+	return form.Get("redirect_uri") == parameters.Get("redirect_uri") &&
+		base64.RawURLEncoding.EncodeToString(sum[:]) == parameters.Get("code_challenge") &&
+		(key == "" || thumbprint == "" || key == thumbprint)
+}
+
+// renew trades a refresh token.
+func (s *Server) renew(w http.ResponseWriter, form url.Values, thumbprint string, rotate bool) {
 	s.mu.Lock()
-	s.serial++
-	serial := s.serial
+	g, known := s.refresh[form.Get("refresh_token")]
+	if rotate {
+		delete(s.refresh, form.Get("refresh_token"))
+	}
 	s.mu.Unlock()
-	access := fmt.Sprintf("%s-%d", MarkerAccess, serial)
+	if !known {
+		Fail(w, http.StatusBadRequest, "invalid_grant")
+		return
+	}
+	s.respond(w, g, s.claimsOf(g, ""), thumbprint)
+}
+
+// revoke forgets a grant (RFC 7009), known or not.
+func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	raw := r.PostForm.Get("token")
+	if revoked, known := s.refresh[raw]; known {
+		for name, g := range s.refresh {
+			if g == revoked {
+				delete(s.refresh, name)
+			}
+		}
+		for name, a := range s.access {
+			if a.grant == revoked {
+				delete(s.access, name)
+			}
+		}
+	}
+	delete(s.access, raw)
+	w.WriteHeader(http.StatusOK)
+}
+
+// IDClaims are the claims of an ID token for a nonce.
+func (s *Server) IDClaims(nonce string) map[string]any {
+	now := time.Now()
+	c := map[string]any{
+		"iss": s.Issuer, "sub": Subject, "aud": ClientID, "sid": "provider-session",
+		"iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "auth_time": now.Unix(),
+		"name": "Alice Liddell", "email": "alice@example.com", "groups": []string{"admins"},
+	}
+	if nonce != "" {
+		c["nonce"] = nonce
+	}
+	return c
+}
+
+// claimsOf are the claims of an ID token of a grant. The user is always
+// authenticated in the first way that was asked for.
+func (s *Server) claimsOf(g *grant, nonce string) map[string]any {
+	c := s.IDClaims(nonce)
+	c["auth_time"] = g.authTime.Unix()
+	if values := strings.Fields(g.parameters.Get("acr_values")); len(values) > 0 {
+		c["acr"] = values[0]
+	}
+	return c
+}
+
+func (s *Server) respond(w http.ResponseWriter, g *grant, claims map[string]any, thumbprint string) {
+	b := s.current()
+	serial := s.next()
+	access, refresh := fmt.Sprintf("%s-%d", MarkerAccess, serial), fmt.Sprintf("%s-%d", MarkerRefresh, serial)
 	claims["at_hash"] = AccessHash(access)
 	if b.Claims != nil {
 		b.Claims(claims)
@@ -83,24 +126,21 @@ func (s *Server) respond(w http.ResponseWriter, claims map[string]any) {
 		sign = b.Sign
 	}
 	response := map[string]any{
-		"access_token": access, "token_type": "Bearer", "expires_in": 60,
-		"refresh_token": fmt.Sprintf("%s-%d", MarkerRefresh, serial),
-		"id_token":      sign(s, claims),
+		"access_token": access, "token_type": "Bearer", "expires_in": 60, "refresh_token": refresh,
+		"id_token": sign(s, claims),
+	}
+	if thumbprint != "" {
+		response["token_type"] = "DPoP"
 	}
 	if b.Response != nil {
 		b.Response(response)
 	}
+	s.mu.Lock()
+	s.refresh[refresh] = g
+	s.access[access] = bound{grant: g, thumbprint: thumbprint}
+	if hint, ok := response["id_token"].(string); ok {
+		s.hints[hint] = true
+	}
+	s.mu.Unlock()
 	WriteJSON(w, http.StatusOK, response)
-}
-
-// AccessHash is at_hash for RS256 (OpenID Connect Core section 3.1.3.6).
-func AccessHash(access string) string {
-	sum := sha256.Sum256([]byte(access))
-	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
-}
-
-// Unsigned makes a JWT with algorithm none (RFC 7518 section 3.6).
-func Unsigned(claims string) string {
-	encode := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
-	return strings.Join([]string{encode(`{"alg":"none"}`), encode(claims), ""}, ".")
 }

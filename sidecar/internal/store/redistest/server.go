@@ -29,6 +29,8 @@ type Server struct {
 	// TCP is its address on loopback, empty unless it was asked for a port.
 	TCP string
 
+	clusterPort int
+
 	process *exec.Cmd
 	exited  chan struct{}
 	output  *bytes.Buffer
@@ -63,6 +65,12 @@ func StartTCP(t testing.TB, portFlag string, args ...string) *Server {
 
 func start(t testing.TB, portFlag string, args []string) (*Server, error) {
 	t.Helper()
+	return startWith(t, "", portFlag, args)
+}
+
+// startWith starts with a configuration file, or without one if config is empty.
+func startWith(t testing.TB, config, portFlag string, args []string) (*Server, error) {
+	t.Helper()
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Fatal("redis-server is not on the PATH. These tests need a real one: apt-get install redis-server (Debian, Ubuntu), brew install redis (macOS)")
@@ -74,14 +82,25 @@ func start(t testing.TB, portFlag string, args []string) (*Server, error) {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 
 	s := &Server{Address: filepath.Join(dir, "socket"), exited: make(chan struct{}), output: new(bytes.Buffer)}
-	line := []string{"--unixsocket", s.Address, "--dir", dir, "--save", "", "--appendonly", "no", "--daemonize", "no"}
+	var line []string
+	if config != "" {
+		line = append(line, config)
+	}
+	line = append(line, "--unixsocket", s.Address, "--dir", dir, "--daemonize", "no")
+	if config == "" { // not what a Sentinel knows
+		line = append(line, "--save", "", "--appendonly", "no")
+	}
 	if portFlag != "--port" {
 		line = append(line, "--port", "0")
 	}
 	if portFlag != "" {
 		port := freePort(t)
 		s.TCP = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		line = append(line, "--bind", "127.0.0.1", portFlag, strconv.Itoa(port), "--cluster-port", strconv.Itoa(freePort(t)))
+		s.clusterPort = freePort(t)
+		line = append(line, "--bind", "127.0.0.1", portFlag, strconv.Itoa(port))
+		if config == "" {
+			line = append(line, "--cluster-port", strconv.Itoa(s.clusterPort))
+		}
 	}
 	s.process = exec.Command(binary, append(line, args...)...)
 	s.process.Stdout, s.process.Stderr = s.output, s.output
@@ -144,6 +163,8 @@ func (s *Server) Command(ctx context.Context, args ...string) (string, error) {
 	}
 	first = strings.TrimRight(first, "\r\n")
 	switch first[:1] {
+	case "*": // how many there are
+		return first[1:], nil
 	case "-":
 		return "", errors.New(first[1:])
 	case "$":
