@@ -85,6 +85,11 @@ test: prerequisites envtest verify ## Everything that needs no cluster: unit, en
 	go -C hack/cluster test ./...
 	go -C hack/images test ./...
 
+.PHONY: conformance
+conformance: prerequisites ## The built sidecar against every row of the standards, and real providers; prints a table
+	cd hack/conformance/oidcprovider && npm ci --no-progress --loglevel=error
+	cd hack/conformance && go test -tags conformance -timeout 30m
+
 .PHONY: e2e
 e2e: cluster-up images-load ## The product on a real Kubernetes, with a real browser
 	hack/e2e/run.sh

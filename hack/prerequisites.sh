@@ -17,6 +17,8 @@ declare -A needs=(
   [ip]=iproute2
   [mount]=mount
   [socat]=socat
+  [node]=nodejs
+  [npm]=npm
 )
 
 missing=()
