@@ -90,7 +90,7 @@ func open(ctx context.Context, t *testing.T, address, shows string) {
 // COOK-07, COOK-08, OIDC-16 in a real browser, for both ways back: another site
 // posts a form that asks for a login, the provider, which is another site too,
 // sends the browser back, and the browser lands with a session it can use. Once
-// more, and the first session is over.
+// more, and it lands with the same session (GAP-04).
 func TestInChromium(t *testing.T) {
 	for _, mode := range []v1alpha1.ResponseMode{v1alpha1.ResponseModeQuery, v1alpha1.ResponseModeFormPost} {
 		t.Run(string(mode), func(t *testing.T) {
@@ -120,10 +120,9 @@ func TestInChromium(t *testing.T) {
 				}
 			}
 			made := s.made()
-			if len(made) != 2 || made[0] == made[1] {
-				t.Fatalf("%d session cookies, want two different ones", len(made))
+			if len(made) != 1 {
+				t.Fatalf("%d session cookies were made, want one", len(made))
 			}
-			w.wantReplaced(made[0])
 		})
 	}
 }

@@ -17,8 +17,6 @@ func TestInitiatedLogin(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			w, server := scripted(t, setup{})
 			b := w.browser()
-			b.logIn("/")
-			first := b.sessionCookie()
 			form := url.Values{"iss": {server.Issuer}, "login_hint": {"alice@example.com"}, "target_link_uri": {publicURL + "/orders?page=2"},
 				"prompt": {"none"}, "acr_values": {"low"}, "scope": {"admin"}, "x": {"1", "2"}}
 			var answer *http.Response
@@ -38,8 +36,41 @@ func TestInitiatedLogin(t *testing.T) {
 			if target := bounceOf(t, b.navigate(b.throughScripted(authorization), crossSite)); target != "/orders?page=2" {
 				t.Errorf("the browser goes on to %q", target)
 			}
-			w.wantReplaced(first)
+			if b.sessionCookie() == "" {
+				t.Error("nobody was logged in")
+			}
 		})
+	}
+}
+
+// GAP-04: who is logged in is not logged in again because another site wants it.
+// The provider may have somebody else's session by now, whose login would take
+// the place of the user's own in silence.
+func TestAnotherSiteReplacesNoSession(t *testing.T) {
+	w, server := scripted(t, setup{})
+	b := w.browser()
+	b.logIn("/")
+	first := b.sessionCookie()
+	for name, ask := range map[string]func() *http.Response{
+		"a link to the login": func() *http.Response { return b.navigate("/bff/login?returnTo=/orders", crossSite) },
+		"a third party's link": func() *http.Response {
+			return b.navigate("/bff/login?"+url.Values{"iss": {server.Issuer}, "target_link_uri": {publicURL + "/orders"}}.Encode(), crossSite)
+		},
+		"a third party's form": func() *http.Response {
+			return b.post("/bff/login", crossSite, url.Values{"iss": {server.Issuer}, "target_link_uri": {publicURL + "/orders"}})
+		},
+	} {
+		answer := b.navigate(bounceOf(t, ask()), sameOrigin)
+		if location := answer.Header.Get("Location"); answer.StatusCode != http.StatusSeeOther || location != "/orders" {
+			t.Errorf("%s leads to %s %q, want the application", name, answer.Status, location)
+		}
+		if b.sessionCookie() != first {
+			t.Errorf("%s has replaced the session", name)
+		}
+	}
+	// A page of this site may.
+	if location := b.navigate("/bff/login?returnTo=/orders", sameOrigin).Header.Get("Location"); location == "/orders" {
+		t.Error("a page of this site cannot log in again")
 	}
 }
 

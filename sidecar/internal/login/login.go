@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -44,9 +45,20 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if heldBack(r) {
-		page.Write(w, http.StatusOK, page.Page{Title: "Sign-in", Text: "One moment.",
-			Next: h.loginURL(wanted.parameters), Link: h.loginURL(wanted.parameters), LinkText: "Continue"})
+		next := h.loginURL(elsewhere(wanted.parameters))
+		page.Write(w, http.StatusOK, page.Page{Title: "Sign-in", Text: "One moment.", Next: next, Link: next, LinkText: "Continue"})
 		return
+	}
+	if wanted.elsewhere {
+		switch user, err := h.userOf(r.Context(), cookieOf(r)); {
+		case err != nil:
+			refusal := flow.Unavailable(flow.Login, err, h.loginURL(elsewhere(wanted.parameters)))
+			h.refuser.Refuse(w, r, refusal)
+			return
+		case user != nil:
+			flow.SeeOther(w, wanted.returnTo)
+			return
+		}
 	}
 	target, refusal := h.begin(w, r, wanted)
 	if refusal.Reason != "" {
@@ -70,9 +82,28 @@ func heldBack(r *http.Request) bool {
 	return r.Method == http.MethodPost || r.Header.Get("Sec-Fetch-Site") == "cross-site"
 }
 
+// paramElsewhere marks a login that another site began, on its second way here.
+// Who is logged in already is not logged in again for another site's sake: the
+// provider may have somebody else's session by now, which would take the place
+// of the user's own in silence (GAP-04).
+const paramElsewhere = "elsewhere"
+
+func elsewhere(parameters url.Values) url.Values {
+	marked := url.Values{paramElsewhere: {"1"}}
+	maps.Copy(marked, parameters)
+	return marked
+}
+
+func cookieOf(r *http.Request) string {
+	value, _ := session.CookieFrom(r)
+	return value
+}
+
 // wanted is a login as somebody asks for it.
 type wanted struct {
-	returnTo string
+	// elsewhere says that another site began it.
+	elsewhere bool
+	returnTo  string
 	provider.Parameters
 	// parameters are those the login can be asked for with once more.
 	parameters url.Values
@@ -91,10 +122,13 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (wanted, flow.Ref
 	if err != nil {
 		return wanted{}, badRequest(flow.ReasonParameters, sayReadable)
 	}
+	read := h.readRequest
 	if r.Method == http.MethodPost || parameters.Has("iss") {
-		return h.readInitiation(parameters)
+		read = h.readInitiation
 	}
-	return h.readRequest(parameters)
+	wanted, refusal := read(parameters)
+	wanted.elsewhere = parameters.Has(paramElsewhere)
+	return wanted, refusal
 }
 
 // readRequest reads what a page of this site asks for.
@@ -152,7 +186,7 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request, want wanted) (ta
 		seconds := int64(*asked.MaxAge / time.Second)
 		t.MaxAge = &seconds
 	}
-	t.Previous, _ = session.CookieFrom(r)
+	t.Previous = cookieOf(r)
 	if len(t.ACRValues) > 0 || t.MaxAge != nil {
 		var err error
 		if t.User, err = h.userOf(ctx, t.Previous); err != nil {

@@ -110,27 +110,40 @@ func scrubAnswer(h http.Header) {
 }
 
 // private makes a caller's answer private to its caller (GAP-08). Upstream, the
-// call carried Authorization, so that no shared cache may keep the answer
-// unless it says so (RFC 9111 section 3.5). On its way to the browser it no
-// longer does, so what went without saying has to be said: otherwise
-// where the upstream said nothing, private where it said something that a
-// shared cache would now take as permission.
+// call carried Authorization, which keeps shared caches away unless the answer
+// invites them (RFC 9111 section 3.5). On its way to the browser it carries a
+// cookie, which keeps nobody away: so what went without saying is said,
+// otherwise where the upstream said nothing, and an invitation is withdrawn.
 func private(h http.Header, otherwise []string) {
-	values := h["Cache-Control"]
-	if len(values) == 0 {
+	said := strings.Join(h["Cache-Control"], ",")
+	if said == "" {
 		h["Cache-Control"] = otherwise
-		return
+	} else {
+		h["Cache-Control"] = []string{withdrawn(said)}
 	}
-	for _, value := range values {
-		for directive := range strings.SplitSeq(value, ",") {
-			name, _, _ := strings.Cut(strings.TrimSpace(directive), "=")
-			switch strings.ToLower(name) {
-			case "public", "private", "no-store", "s-maxage":
-				return
-			}
+	h["Vary"] = append(h["Vary"][:len(h["Vary"]):len(h["Vary"])], "Cookie")
+}
+
+// withdrawn is what was said to caches without what is meant for shared ones.
+func withdrawn(said string) string {
+	var kept []string
+	closed := false
+	for directive := range strings.SplitSeq(said, ",") {
+		directive = strings.TrimSpace(directive)
+		name, _, _ := strings.Cut(directive, "=")
+		switch strings.ToLower(name) {
+		case "public", "s-maxage", "proxy-revalidate", "":
+			continue
+		case "no-store", "private":
+			// A private with names concerns those fields only.
+			closed = closed || !strings.Contains(directive, "=")
 		}
+		kept = append(kept, directive)
 	}
-	h["Cache-Control"] = append(values[:len(values):len(values)], "private")
+	if !closed {
+		kept = append(kept, "private")
+	}
+	return strings.Join(kept, ", ")
 }
 
 // What is said where nothing was. They are shared and never changed.
