@@ -31,6 +31,11 @@ func ExpiredCookie() *http.Cookie {
 	return c
 }
 
+// blank is what net/http leaves out around names. Line breaks never get through
+// its server; who reads the header must agree with it all the same on how many
+// cookies of a name there are.
+const blank = " \t\r\n"
+
 // CookieFrom returns the value of a request's session cookie. It is not ok when
 // there is none, when there are several, equal or not, in one Cookie line or
 // over many (RFC 6265 section 4.2.2: their order means nothing, so none can be
@@ -40,8 +45,8 @@ func CookieFrom(r *http.Request) (value string, ok bool) {
 	found := 0
 	for _, line := range r.Header["Cookie"] {
 		for pair := range strings.SplitSeq(line, ";") {
-			name, v, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
-			if strings.Trim(name, " \t") != CookieName {
+			name, v, _ := strings.Cut(strings.Trim(pair, blank), "=")
+			if strings.Trim(name, blank) != CookieName {
 				continue
 			}
 			found++
