@@ -50,6 +50,13 @@ type Ring struct {
 	keys    []Key
 }
 
+// String keeps the material out of everything that prints a ring: fmt does not
+// ask the keys in it how they want to be printed.
+func (r Ring) String() string { return fmt.Sprintf("key ring of %d", len(r.keys)) }
+
+// GoString is String, for %#v.
+func (r Ring) GoString() string { return r.String() }
+
 // Primary is the key new records are sealed with.
 func (r *Ring) Primary() Key { return r.primary }
 

@@ -52,9 +52,12 @@ func TestKeysDoNotPrintTheirMaterial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
-		if s := fmt.Sprintf(verb, ring.Primary()); strings.Contains(s, "MMM") || strings.Contains(s, "77") || strings.Contains(s, "0x4d") {
-			t.Errorf("%s prints key material: %s", verb, s)
+	key := ring.Primary()
+	for _, thing := range []any{key, &key, ring, *ring, struct{ Key keyring.Key }{key}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+			if s := fmt.Sprintf(verb, thing); strings.Contains(s, "MMM") || strings.Contains(s, "77") || strings.Contains(s, "0x4d") {
+				t.Errorf("%s prints key material of a %T: %s", verb, thing, s)
+			}
 		}
 	}
 }

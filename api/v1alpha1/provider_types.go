@@ -132,6 +132,7 @@ type Provider struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9._~:/?@!$&'()*+,;=%\[\]-]+$`
 	// +kubebuilder:validation:XValidation:rule="self.all(r, isURL(r) && r.matches('^[A-Za-z][A-Za-z0-9+.-]*:') && !r.contains('#'))",message="each resource must be an absolute URI without fragment, for example https://api.example.com/"
 	Resources []string `json:"resources,omitempty"`
 

@@ -110,6 +110,7 @@ type RouteToken struct {
 	// the login's access token.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9._~:/?@!$&'()*+,;=%\[\]-]+$`
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && self.matches('^[A-Za-z][A-Za-z0-9+.-]*:') && !self.contains('#')",message="resource must be an absolute URI without fragment, for example https://api.example.com/"
 	Resource string `json:"resource,omitempty"`
 

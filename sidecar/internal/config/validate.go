@@ -153,6 +153,7 @@ var (
 	portName       = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?\z`)
 	secretName     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\z`)
 	secretKey      = regexp.MustCompile(`^[-._a-zA-Z0-9]+\z`)
+	absoluteURI    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9._~:/?@!$&'()*+,;=%\[\]-]+\z`)
 	parameterName  = regexp.MustCompile(`^[A-Za-z0-9._-]+\z`)
 	acrValue       = regexp.MustCompile(`^[\x21-\x7E]+\z`)
 	scope          = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+\z`)

@@ -102,7 +102,7 @@ func clientMutations(t testing.TB) []mutation {
 		s.Provider.ClientAuthentication.PrivateKey = &v1alpha1.PrivateKey{SecretRef: ref}
 	})
 	set("spec.provider.dpop", func(s *spec) { s.Provider.DPoP = "On" })
-	for _, bad := range []string{"api", "/api", "https://api.example.com/#x", ""} { // RES-01
+	for _, bad := range []string{"api", "/api", "https://api.example.com/#x", "https://api.example.com/a b", "https://api.example.com/größe", "https://api.example.com/<x>", ""} { // RES-01
 		set("spec.provider.resources[0]", func(s *spec) { s.Provider.Resources = []string{bad} })
 		if bad != "" {
 			set("spec.routes[0].token.resource", func(s *spec) { s.Routes[0].Token.Resource = bad })

@@ -59,7 +59,7 @@ func (p *problems) route(field string, r *v1alpha1.Route, basePath string) {
 // isURI says whether s is an absolute URI, as CEL's isURL reads one.
 func isURI(s string) bool {
 	u, err := url.ParseRequestURI(s)
-	return err == nil && u.IsAbs()
+	return err == nil && u.IsAbs() && absoluteURI.MatchString(s)
 }
 
 func isAbsoluteURL(s string) bool {
