@@ -88,6 +88,9 @@ func run(m *testing.M) (code int, err error) {
 	}
 
 	code = m.Run()
+	if err := printMeasurements(os.Stdout); err != nil {
+		return code, err
+	}
 	complete := true
 	for _, name := range []string{"test.run", "test.skip"} {
 		complete = complete && flag.Lookup(name).Value.String() == ""

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -39,7 +41,7 @@ func problems(w *world) []*ua.Response {
 
 func TestPROB_EveryErrorForScriptsIsAProblem(t *testing.T) {
 	t.Parallel()
-	covers(t, "PROB-01", "PROB-02", "PROB-03", "PROB-04", "PROB-06", "PROB-07", "PROB-08", "PROB-09")
+	covers(t, "PROB-01", "PROB-02", "PROB-03", "PROB-04", "PROB-06", "PROB-07", "PROB-09")
 	w := newWorld(t)
 	name := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{2,}$`)
 	titles, ids := map[string]string{}, map[string]bool{}
@@ -68,6 +70,28 @@ func TestPROB_EveryErrorForScriptsIsAProblem(t *testing.T) {
 	}
 	if len(titles) < 8 {
 		t.Errorf("only %d types of problem were seen: %v", len(titles), titles)
+	}
+}
+
+func TestPROB_08_EveryTypeIsDocumented(t *testing.T) {
+	t.Parallel()
+	covers(t, "PROB-08")
+	page, err := os.ReadFile("../../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	for _, r := range problems(w) {
+		p := w.WantProblem(r, r.Status)
+		base := strings.TrimSuffix(p.Type, p.Code)
+		// A row of the table begins with the code that ends the type, and says status
+		// and title (RFC 9457 section 4).
+		documented := slices.ContainsFunc(strings.Split(string(page), "\n"), func(line string) bool {
+			return strings.HasPrefix(line, "| `"+p.Code+"` |") && strings.Contains(line, "| "+strconv.Itoa(p.Status)+" |") && strings.Contains(line, "| "+p.Title+" |")
+		})
+		if !documented || !strings.Contains(string(page), base) {
+			t.Errorf("docs/errors.md does not define %s, %q with status %d", p.Type, p.Title, p.Status)
+		}
 	}
 }
 

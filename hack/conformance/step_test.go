@@ -3,6 +3,7 @@
 package conformance
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -175,6 +176,31 @@ func TestSTEP_07_AnAPICannotNagForEver(t *testing.T) {
 	closed.Login()
 	if r := closed.Call("GET", "/api/x"); r.Status != http.StatusUnauthorized || strings.Contains(r.Body, "step_up_required") {
 		t.Errorf("%s", r)
+	}
+}
+
+func TestSTEP_07_AnAPIThatAlwaysWantsSomethingElseIsStopped(t *testing.T) {
+	t.Parallel()
+	covers(t, "STEP-07", "STEP-05")
+	turn := 0
+	w := newWorld(t, steppingUp(), api(func(*rs.Request) rs.Reply { // calls come one after the other
+		turn++
+		return challenge(fmt.Sprintf(`Bearer error="insufficient_user_authentication", acr_values="%d"`, 1+turn%3))(nil)
+	}))
+	w.Login()
+	const most = 8
+	for logins := 1; ; logins++ {
+		p := w.WantProblem(w.Call("GET", "/api/x"), http.StatusUnauthorized, "step_up_required")
+		r := w.UA.Go(ua.Navigation{URL: w.Shop(p.LoginURL), From: w.Shop("/")})
+		if r.Status == http.StatusTooManyRequests {
+			break
+		}
+		if r.Status != http.StatusOK || logins > most {
+			t.Fatalf("after %d logins in a row: %s", logins, r)
+		}
+	}
+	if !w.Session().Authenticated {
+		t.Error("the session has ended")
 	}
 }
 

@@ -307,7 +307,7 @@ func (w *world) Dump() string {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	text, err := w.Store.Dump(ctx, "bff:"+w.uid+":")
+	text, err := w.Store.Dump(ctx, "bff:{"+w.uid+"}:")
 	if err != nil {
 		w.Fatalf("read the store: %v", err)
 	}

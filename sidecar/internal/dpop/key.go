@@ -104,6 +104,12 @@ func newKey(algorithm jose.SignatureAlgorithm, private crypto.Signer) (*Key, err
 // beside other things: ES256 and EdDSA.
 func (k *Key) Compact() bool { return k.algorithm == jose.ES256 || k.algorithm == jose.EdDSA }
 
+// TakenBy says whether a server takes proofs by this key: supported is what NewKey
+// is told of it.
+func (k *Key) TakenBy(supported []string) bool {
+	return len(supported) == 0 || slices.Contains(supported, string(k.algorithm))
+}
+
 // Thumbprint is the SHA-256 JWK thumbprint of the public key (RFC 7638) in
 // base64url: the value of dpop_jkt (RFC 9449 section 10), of cnf.jkt in tokens.
 func (k *Key) Thumbprint() string {

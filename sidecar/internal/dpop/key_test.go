@@ -47,6 +47,9 @@ func TestNewKeyTakesWhatTheServerTakes(t *testing.T) {
 			if got := algorithm(t, key); got != tc.want {
 				t.Errorf("signs by %s, want %s", got, tc.want)
 			}
+			if !key.TakenBy(tc.supported) || !key.TakenBy(nil) || key.TakenBy([]string{"none", "HS256"}) {
+				t.Error("taken by a server that does not know the algorithm, or not by one that does")
+			}
 			if key.Compact() != tc.compact {
 				t.Errorf("compact: %v", key.Compact())
 			}

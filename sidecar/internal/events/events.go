@@ -34,8 +34,8 @@ type Options struct {
 	Sessions Sessions
 	// BasePath is the path the endpoints live below, such as /bff.
 	BasePath string
-	// Draining is closed when the sidecar is about to go: streams end, and pages
-	// connect to another one. Default: never.
+	// Draining is closed when the sidecar is about to go, or these sessions are no
+	// longer its own: streams end, and pages connect again. Default: never.
 	Draining <-chan struct{}
 
 	// Clock tells the time. Default: time.Now.

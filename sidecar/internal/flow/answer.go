@@ -16,10 +16,10 @@ func SeeOther(w http.ResponseWriter, target string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// WriteJSON answers 200 with a document that no cache keeps (GAP-08).
-func WriteJSON(w http.ResponseWriter, document any) {
+// WriteJSON answers with a document that no cache keeps (GAP-08).
+func WriteJSON(w http.ResponseWriter, status int, document any) {
 	body, err := json.Marshal(document)
-	if err != nil { // claims are strings, numbers and booleans
+	if err != nil { // what is written was JSON before, or is text
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return
 	}
@@ -28,6 +28,6 @@ func WriteJSON(w http.ResponseWriter, document any) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(http.StatusOK)
+	w.WriteHeader(status)
 	_, _ = w.Write(body) // the caller has gone; there is nobody to tell
 }

@@ -1,5 +1,5 @@
-// Package flow is what the endpoints for browsers have in common: how they end,
-// how they refuse, and how they tell a person from a script.
+// Package flow is what the endpoints for browsers have in common: how they read a
+// form, how they end, how they refuse, and how they tell a person from a script.
 package flow
 
 import (

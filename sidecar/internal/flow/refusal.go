@@ -4,9 +4,11 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/bff-operator/bff-operator/sidecar/internal/page"
 	"github.com/bff-operator/bff-operator/sidecar/internal/problem"
+	"github.com/bff-operator/bff-operator/sidecar/internal/provider"
 )
 
 // Refusal is how a flow ends that does not succeed.
@@ -19,6 +21,8 @@ type Refusal struct {
 	Detail string // a sentence or two for a person, about what to do
 	// Again is the path where a person can try again, "" if that makes no sense.
 	Again string
+	// Wait is how long the provider wants to be left alone, if it said so.
+	Wait time.Duration
 }
 
 // Refuser writes refusals. Both fields are required.
@@ -27,15 +31,14 @@ type Refuser struct {
 	Observer Observer
 }
 
-// retryAfter is how many seconds a person should wait who found something
-// unavailable.
-const retryAfter = 5
-
 // Refuse answers a person with a page and a script with a problem, and tells log
 // and observer why.
 func (f Refuser) Refuse(w http.ResponseWriter, r *http.Request, refusal Refusal) {
 	f.Record(r, refusal)
 	w.Header().Add("Vary", "Sec-Fetch-Mode, Accept, X-CSRF") // what the choice depends on
+	if after := max(refusal.Kind.RetryAfter(), refusal.Wait); after > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(after/time.Second)))
+	}
 	if !WantsPage(r.Header) {
 		refusal.Kind.Write(w, r, refusal.Detail)
 		return
@@ -44,11 +47,7 @@ func (f Refuser) Refuse(w http.ResponseWriter, r *http.Request, refusal Refusal)
 	if refusal.Again != "" {
 		p.Link, p.LinkText = refusal.Again, "Try again"
 	}
-	status := refusal.Kind.Status()
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-	}
-	page.Write(w, status, p)
+	page.Write(w, refusal.Kind.Status(), p)
 }
 
 // Record tells log and observer of a refusal that is answered in another way.
@@ -80,6 +79,9 @@ func (f Refusal) title() string {
 	return "You were not signed in"
 }
 
+// longestWait bounds what a provider can have us tell people (PAR-09).
+const longestWait = time.Hour
+
 // Unavailable is a refusal because of the provider or the store.
 func Unavailable(flow Flow, err error, again string) Refusal {
 	f := Refusal{Flow: flow, Reason: ReasonOf(err), Err: err, Again: again}
@@ -92,6 +94,7 @@ func Unavailable(flow Flow, err error, again string) Refusal {
 		f.Kind, f.Detail = problem.Internal, "Something went wrong on our side."
 	default:
 		f.Kind, f.Detail = problem.ProviderUnavailable, "The identity provider cannot be reached right now. Try again in a moment."
+		f.Wait = min(provider.RetryAfter(err), longestWait)
 	}
 	return f
 }

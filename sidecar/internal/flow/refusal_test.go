@@ -67,6 +67,18 @@ func TestRefuseScript(t *testing.T) {
 	}
 }
 
+// A person is told when to try again as a script is.
+func TestRetryAfter(t *testing.T) {
+	for _, kind := range []problem.Kind{problem.LoginLoop, problem.StoreUnavailable, problem.SessionUnreadable, problem.BadRequest} {
+		refusal := flow.Refusal{Flow: flow.Login, Reason: flow.ReasonLoop, Kind: kind}
+		toPerson, _, _ := refused(t, refusal, person)
+		toScript, _, _ := refused(t, refusal, script)
+		if got, want := toPerson.Header().Get("Retry-After"), toScript.Header().Get("Retry-After"); got != want {
+			t.Errorf("%s: Retry-After %q for a person, %q for a script", kind, got, want)
+		}
+	}
+}
+
 func TestTitles(t *testing.T) {
 	for name, row := range map[string]struct {
 		refusal flow.Refusal

@@ -59,7 +59,7 @@ func (h *Handler) answerOf(w http.ResponseWriter, r *http.Request) (answer, flow
 	if !h.formPost {
 		return parseAnswer(r.URL.RawQuery)
 	}
-	encoded, err := form(w, r)
+	encoded, err := flow.Form(w, r, maxForm)
 	if err != nil {
 		return answer{}, flow.ReasonParameters
 	}

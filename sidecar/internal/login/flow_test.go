@@ -81,6 +81,18 @@ func bounceOf(t *testing.T, answer *http.Response) string {
 	return target
 }
 
+var link = regexp.MustCompile(`<a href="([^"]+)">`)
+
+// linkOf is where a page lets a person go on to.
+func linkOf(t *testing.T, answer *http.Response) string {
+	t.Helper()
+	found := link.FindStringSubmatch(bodyOf(answer))
+	if found == nil {
+		t.Fatalf("a page without a link: %s", answer.Status)
+	}
+	return html.UnescapeString(found[1])
+}
+
 type sessionState struct {
 	Authenticated bool
 	Claims        map[string]any

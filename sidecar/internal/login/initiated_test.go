@@ -68,6 +68,16 @@ func TestAnotherSiteReplacesNoSession(t *testing.T) {
 			t.Errorf("%s has replaced the session", name)
 		}
 	}
+	// A sibling's page need not be held back: the browser shows it the session at
+	// once, and it is another origin all the same (FM-03).
+	if location := b.navigate("/bff/login?returnTo=/orders", sameSite).Header.Get("Location"); location != "/orders" || b.sessionCookie() != first {
+		t.Errorf("a sibling's link leads to %q", location)
+	}
+	// Nor does a mistake in a link make it one of this site.
+	refused := b.navigate("/bff/login?prompt=login&returnTo=/orders", crossSite)
+	if again := linkOf(t, refused); b.navigate(again, sameOrigin).Header.Get("Location") != "/orders" || b.sessionCookie() != first {
+		t.Errorf("who tries again at %q is logged in again", again)
+	}
 	// A page of this site may.
 	if location := b.navigate("/bff/login?returnTo=/orders", sameOrigin).Header.Get("Location"); location == "/orders" {
 		t.Error("a page of this site cannot log in again")

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -40,20 +39,19 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 	}
 	wanted, refusal := h.read(w, r)
 	if refusal.Reason != "" {
-		refusal.Again = h.loginURL(returning(wanted.returnTo))
+		refusal.Again = h.loginURL(wanted.marked(returning(wanted.returnTo)))
 		h.refuser.Refuse(w, r, refusal)
 		return
 	}
+	next := h.loginURL(wanted.marked(wanted.parameters))
 	if heldBack(r) {
-		next := h.loginURL(elsewhere(wanted.parameters))
 		page.Write(w, http.StatusOK, page.Page{Title: "Sign-in", Text: "One moment.", Next: next, Link: next, LinkText: "Continue"})
 		return
 	}
 	if wanted.elsewhere {
 		switch user, err := h.userOf(r.Context(), cookieOf(r)); {
 		case err != nil:
-			refusal := flow.Unavailable(flow.Login, err, h.loginURL(elsewhere(wanted.parameters)))
-			h.refuser.Refuse(w, r, refusal)
+			h.refuser.Refuse(w, r, flow.Unavailable(flow.Login, err, next))
 			return
 		case user != nil:
 			flow.SeeOther(w, wanted.returnTo)
@@ -62,9 +60,9 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 	}
 	target, refusal := h.begin(w, r, wanted)
 	if refusal.Reason != "" {
-		refusal.Again = h.loginURL(wanted.parameters)
+		refusal.Again = next
 		if refusal.Kind == problem.BadRequest { // the same would be refused again
-			refusal.Again = h.loginURL(returning(wanted.returnTo))
+			refusal.Again = h.loginURL(wanted.marked(returning(wanted.returnTo)))
 		}
 		h.refuser.Refuse(w, r, refusal)
 		return
@@ -73,35 +71,18 @@ func (h *Handler) Login(w http.ResponseWriter, r *http.Request) {
 	flow.SeeOther(w, target)
 }
 
-// heldBack says whether the browser has held cookies back, because another site
-// began this navigation. Coming again from a page of ours it shows its session,
-// which would otherwise outlive the login that replaces it (GAP-03), and its
-// pending logins, of which there would be no end otherwise (GAP-04). A POST comes
-// from elsewhere whatever the browser says: no page of ours has such a form.
-func heldBack(r *http.Request) bool {
-	return r.Method == http.MethodPost || r.Header.Get("Sec-Fetch-Site") == "cross-site"
-}
-
-// paramElsewhere marks a login that another site began, on its second way here.
-// Who is logged in already is not logged in again for another site's sake: the
-// provider may have somebody else's session by now, which would take the place
-// of the user's own in silence (GAP-04).
-const paramElsewhere = "elsewhere"
-
-func elsewhere(parameters url.Values) url.Values {
-	marked := url.Values{paramElsewhere: {"1"}}
-	maps.Copy(marked, parameters)
-	return marked
-}
-
 func cookieOf(r *http.Request) string {
 	value, _ := session.CookieFrom(r)
 	return value
 }
 
+// maxForm bounds the body of a form, in bytes. What stands in it could as well
+// stand in a URL.
+const maxForm = 64 << 10
+
 // wanted is a login as somebody asks for it.
 type wanted struct {
-	// elsewhere says that another site began it.
+	// elsewhere says that another origin began it.
 	elsewhere bool
 	returnTo  string
 	provider.Parameters
@@ -111,23 +92,23 @@ type wanted struct {
 
 // read reads what login is wanted.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (wanted, flow.Refusal) {
-	encoded := r.URL.RawQuery
+	encoded, elsewhere := r.URL.RawQuery, fromElsewhere(r)
 	if r.Method == http.MethodPost {
 		var err error
-		if encoded, err = form(w, r); err != nil {
-			return wanted{}, badRequest(flow.ReasonParameters, sayForm)
+		if encoded, err = flow.Form(w, r, maxForm); err != nil {
+			return wanted{elsewhere: elsewhere}, badRequest(flow.ReasonParameters, sayForm)
 		}
 	}
 	parameters, err := url.ParseQuery(encoded)
 	if err != nil {
-		return wanted{}, badRequest(flow.ReasonParameters, sayReadable)
+		return wanted{elsewhere: elsewhere}, badRequest(flow.ReasonParameters, sayReadable)
 	}
 	read := h.readRequest
 	if r.Method == http.MethodPost || parameters.Has("iss") {
 		read = h.readInitiation
 	}
 	wanted, refusal := read(parameters)
-	wanted.elsewhere = parameters.Has(paramElsewhere)
+	wanted.elsewhere = elsewhere || parameters.Has(paramElsewhere)
 	return wanted, refusal
 }
 

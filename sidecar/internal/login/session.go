@@ -40,7 +40,7 @@ func (h *Handler) Session(w http.ResponseWriter, r *http.Request) {
 	value, ok := session.CookieFrom(r)
 	if !ok {
 		h.observer.Finished(flow.Session, flow.ReasonNoSession)
-		flow.WriteJSON(w, state{})
+		flow.WriteJSON(w, http.StatusOK, state{})
 		return
 	}
 	sess, err := h.sessions.Find(r.Context(), value)
@@ -49,7 +49,7 @@ func (h *Handler) Session(w http.ResponseWriter, r *http.Request) {
 		// The cookie stays: another tab may have logged in while this request was under
 		// way, and clearing would hit the new one.
 		h.observer.Finished(flow.Session, flow.ReasonNoSession)
-		flow.WriteJSON(w, state{})
+		flow.WriteJSON(w, http.StatusOK, state{})
 		return
 	case err != nil:
 		h.refuser.Refuse(w, r, flow.Unavailable(flow.Session, err, ""))
@@ -67,7 +67,7 @@ func (h *Handler) Session(w http.ResponseWriter, r *http.Request) {
 	if !sess.AuthTime.IsZero() {
 		answer.AuthTime = sess.AuthTime.Unix()
 	}
-	flow.WriteJSON(w, answer)
+	flow.WriteJSON(w, http.StatusOK, answer)
 }
 
 // seconds rounds down: what is promised is there.

@@ -226,6 +226,7 @@ func (w *world) browser() *browser { return &browser{w: w, cookies: map[string]*
 // Where a request comes from.
 const (
 	sameOrigin = "same-origin"
+	sameSite   = "same-site"
 	crossSite  = "cross-site"
 )
 

@@ -17,7 +17,7 @@ const (
 	// maxVerifying bounds how many logout tokens are verified at the same time:
 	// anybody may send some, and each costs a signature.
 	maxVerifying = 16
-	// backChannelTime bounds a call, from the first byte of its body on.
+	// backChannelTime bounds a call, from its header on.
 	backChannelTime = 10 * time.Second
 )
 

@@ -295,30 +295,3 @@ func TestBackChannelIsBounded(t *testing.T) {
 		expectError(t, w.do(w.BackChannel, call(t, "logout_token=x")), 400, "invalid_request")
 	})
 }
-
-// A body that does not come holds nobody for long.
-func TestBackChannelSlowBody(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes ten seconds")
-	}
-	t.Parallel()
-	w := withSessions(t, provider.LogoutToken{SID: "S1"})
-	server := httptest.NewServer(http.HandlerFunc(w.BackChannel))
-	defer server.Close()
-	body, never := io.Pipe()
-	defer never.Close()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", form)
-	began := time.Now()
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if took := time.Since(began); answer.StatusCode != 400 || took > 20*time.Second {
-		t.Errorf("%s after %v", answer.Status, took)
-	}
-}

@@ -74,7 +74,7 @@ func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) {
 		flow.SeeOther(w, target)
 		return
 	}
-	flow.WriteJSON(w, loggedOut{LogoutURL: target})
+	flow.WriteJSON(w, http.StatusOK, loggedOut{LogoutURL: target})
 }
 
 // sessionOf finds the request's session, nil if there is none.

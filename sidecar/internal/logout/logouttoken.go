@@ -1,13 +1,10 @@
 package logout
 
 import (
-	"encoding/json"
-	"io"
-	"mime"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/bff-operator/bff-operator/sidecar/internal/flow"
 )
@@ -25,18 +22,14 @@ type malformed struct {
 // logoutTokenIn finds the logout token of a back-channel call (OpenID Connect
 // Back-Channel Logout section 2.5).
 func logoutTokenIn(w http.ResponseWriter, r *http.Request) (string, *malformed) {
-	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || mediaType != "application/x-www-form-urlencoded" || len(r.Header["Content-Type"]) != 1 || r.Header.Get("Content-Encoding") != "" {
+	body, err := flow.Form(w, r, maxForm)
+	switch {
+	case errors.Is(err, flow.ErrNotForm):
 		return "", &malformed{"Send the logout token as application/x-www-form-urlencoded, not encoded any further.", flow.ReasonBody}
+	case err != nil:
+		return "", &malformed{"The body must arrive within " + flow.FormTime.String() + " and have at most " + strconv.Itoa(maxForm) + " bytes.", flow.ReasonBody}
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(backChannelTime)) // what cannot have one is no connection
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
-	if err != nil {
-		return "", &malformed{"The body must arrive within " + backChannelTime.String() + " and have at most " + strconv.Itoa(maxForm) + " bytes.", flow.ReasonBody}
-	}
-	_ = control.SetReadDeadline(time.Time{})
-	return parseLogoutForm(string(body))
+	return parseLogoutForm(body)
 }
 
 // parseLogoutForm finds the one logout_token in a form. Other parameters are
@@ -67,16 +60,5 @@ func (h *Handler) refuseProvider(w http.ResponseWriter, r *http.Request, status 
 		answer.Error = "temporarily_unavailable"
 		w.Header().Set("Retry-After", "5")
 	}
-	body, err := json.Marshal(answer)
-	if err != nil { // two strings always marshal
-		http.Error(w, http.StatusText(status), status)
-		return
-	}
-	header := w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the provider has gone; there is nobody to tell
+	flow.WriteJSON(w, status, answer)
 }

@@ -31,6 +31,10 @@ func (h *Handler) Revoke(ctx context.Context, tokens token.Set) {
 		switch {
 		case last == nil:
 			h.refuser.Observer.Finished(flow.Revocation, flow.OK)
+		case provider.ReasonOf(last) == provider.ReasonRevocationMissing:
+			// Nothing was revoked, and nobody need be warned at every logout: what the
+			// provider can do is logged with its metadata (REV-07).
+			h.refuser.Observer.Finished(flow.Revocation, flow.ReasonOf(last))
 		case provider.IsTemporary(last):
 			return true, provider.RetryAfter(last)
 		default:

@@ -128,5 +128,9 @@ func (k Kind) Code() string { return catalogue[k].code }
 // Status is the HTTP status code of the kind's answers.
 func (k Kind) Status() int { return catalogue[k].status }
 
+// RetryAfter is when trying again makes sense: not zero for status 429 and 503
+// alone.
+func (k Kind) RetryAfter() time.Duration { return catalogue[k].retryAfter }
+
 // String is Code.
 func (k Kind) String() string { return k.Code() }

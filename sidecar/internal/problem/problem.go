@@ -68,7 +68,7 @@ func (k Kind) Write(w http.ResponseWriter, r *http.Request, detail string, membe
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	if e.retryAfter > 0 {
+	if e.retryAfter > 0 && h.Get("Retry-After") == "" { // the caller may know better
 		h.Set("Retry-After", strconv.Itoa(int(e.retryAfter/time.Second)))
 	}
 	if e.closes {

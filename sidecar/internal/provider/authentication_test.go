@@ -1,8 +1,11 @@
 package provider_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -36,7 +39,7 @@ func everything(t *testing.T, server *providertest.Server, client *provider.Clie
 		}
 		paths = append(paths, r.Path)
 	}
-	if got := strings.Join(paths, " "); got != "/par /token /token /revoke" {
+	if got := strings.Join(paths, " "); got != "/par /token /token /revoke /revoke" {
 		t.Errorf("requests: %s", got)
 	}
 }
@@ -142,6 +145,53 @@ func decoded(t *testing.T, jwt string) (header, claims map[string]any) {
 		}
 	}
 	return header, claims
+}
+
+// JWTA-08: assertions and request objects are signed by what the provider takes,
+// and not at all if it takes nothing that the key can do.
+func TestSigningAlgorithms(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]struct {
+		assertions, objects       []string
+		wantAssertion, wantObject string
+		want                      provider.Reason
+	}{
+		"it does not say":   {wantAssertion: "PS256", wantObject: "PS256"},
+		"each its own":      {[]string{"HS256", "RS256"}, []string{"none", "RS256", "PS256"}, "RS256", "PS256", ""},
+		"no assertion":      {assertions: []string{"HS256", "ES256"}, want: provider.ReasonClientRefused},
+		"no request object": {objects: []string{"none", "ES256"}, want: provider.ReasonRequestObject},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := providertest.Start(t, providertest.Behaviour{PAR: true, Metadata: func(m map[string]any) {
+				m["token_endpoint_auth_signing_alg_values_supported"], m["request_object_signing_alg_values_supported"] = row.assertions, row.objects
+			}})
+			server.RegisterKey(key.Public())
+			client := clientOf(server, func(c *provider.Config) {
+				c.Provider.ClientAuthentication.Method, c.Provider.RequestObject = v1alpha1.PrivateKeyJWT, v1alpha1.RequestObjectSigned
+				c.Credentials = func() clientauth.Credentials { return clientauth.Credentials{PrivateKey: signingKey(t, key)} }
+			})
+			_, err := login(t, server, client)
+			if row.want != "" {
+				wantFailure(t, err, row.want)
+				if !errors.Is(err, clientauth.ErrAlgorithm) || len(server.Requests()) != 0 {
+					t.Errorf("%d requests, and %v", len(server.Requests()), err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			pushed := server.Requests()[0].Form
+			assertion, _ := decoded(t, pushed.Get("client_assertion"))
+			object, _ := decoded(t, pushed.Get("request"))
+			if assertion["alg"] != row.wantAssertion || object["alg"] != row.wantObject {
+				t.Errorf("the assertion is signed by %v, the request object by %v", assertion["alg"], object["alg"])
+			}
+		})
+	}
 }
 
 // MTLS-01, MTLS-02, MTLS-05: the certificate is shown where the provider asks

@@ -120,8 +120,9 @@ func (c *Client) parameters(m metadata, r AuthorizationRequest) url.Values {
 	return form
 }
 
-// prompt is the page's or the policy's, or else consent where offline_access demands it (OpenID
-// Connect Core section 11), unless the provider says that it knows no consent.
+// prompt is the page's or the policy's, or else consent where offline_access
+// demands it (OpenID Connect Core section 11), unless the provider says that it
+// knows no consent.
 func prompt(asked string, scopes, known []string) string {
 	const consent = "consent"
 	switch {

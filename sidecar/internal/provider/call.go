@@ -30,9 +30,11 @@ type authenticated struct {
 func (c *Client) authenticated(s *snapshot, key *dpop.Key, add url.Values) *http.Client {
 	client := *c.http
 	client.Transport = authenticated{
-		client:   c,
-		endpoint: clientauth.Endpoint{Issuer: c.Issuer(), TokenEndpoint: s.metadata.TokenEndpoint},
-		key:      key, add: add,
+		client: c,
+		endpoint: clientauth.Endpoint{
+			Issuer: c.Issuer(), TokenEndpoint: s.metadata.TokenEndpoint, Algorithms: s.metadata.AuthAlgorithms,
+		},
+		key: key, add: add,
 	}
 	return &client
 }

@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,7 +24,7 @@ func ellipticKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-func signingKey(t *testing.T, key *ecdsa.PrivateKey) *clientauth.SigningKey {
+func signingKey(t *testing.T, key crypto.Signer) *clientauth.SigningKey {
 	t.Helper()
 	parsed, err := clientauth.ParseSigningKey(pemKey(t, key), "", "")
 	if err != nil {
@@ -32,7 +33,7 @@ func signingKey(t *testing.T, key *ecdsa.PrivateKey) *clientauth.SigningKey {
 	return parsed
 }
 
-func pemKey(t *testing.T, key *ecdsa.PrivateKey) []byte {
+func pemKey(t *testing.T, key crypto.Signer) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

@@ -46,7 +46,7 @@ func (c *Client) discover(ctx context.Context) (*snapshot, error) {
 			slog.String("issuer", c.Issuer()), slog.String("reason", string(ReasonOf(err))), slog.Any("error", err))
 		return nil, err
 	}
-	for _, doubt := range s.metadata.doubts(c.identity.Method, c.signs()) {
+	for _, doubt := range s.metadata.doubts(c.identity.Method, c.signs(s.metadata)) {
 		c.config.Logger.LogAttrs(ctx, slog.LevelWarn, "the identity provider may refuse this client",
 			slog.String("issuer", c.Issuer()), slog.String("metadata", doubt))
 	}
@@ -87,10 +87,15 @@ func (c *Client) fetchMetadata(ctx context.Context, attempt string) (*snapshot, 
 	return s, dropped, nil
 }
 
-// signs is the algorithm of the client's private key, if it has one.
-func (c *Client) signs() v1alpha1.SigningAlgorithm {
-	if key := c.credentials().PrivateKey; key != nil {
-		return key.Algorithm()
+// signs is the algorithm that the client signs assertions by, if it has a private
+// key: one that the provider takes, or else the key's own.
+func (c *Client) signs(m metadata) v1alpha1.SigningAlgorithm {
+	key := c.credentials().PrivateKey
+	if key == nil {
+		return ""
 	}
-	return ""
+	if taken, err := key.For(m.AuthAlgorithms); err == nil {
+		key = taken
+	}
+	return key.Algorithm()
 }

@@ -153,6 +153,27 @@ func TestLostKey(t *testing.T) {
 	}
 }
 
+// DPOP-09, DPOP-16: a key that the provider does not take any more is replaced.
+func TestOutdatedKey(t *testing.T) {
+	server := providertest.Start(t, providertest.Behaviour{DPoP: true, Metadata: func(m map[string]any) {
+		m["dpop_signing_alg_values_supported"] = []string{"EdDSA"}
+	}})
+	client, set := loggedIn(t, server, binding(v1alpha1.DPoPRequired))
+	outdated, err := dpop.NewKey([]string{"ES256"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Key = outdated.Marshal()
+	renewed, err := client.Refresh(t.Context(), set, token.Target{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := dpop.ParseKey(renewed.Key)
+	if err != nil || !key.TakenBy([]string{"EdDSA"}) {
+		t.Errorf("the key is %v, %v", key, err)
+	}
+}
+
 // DPOP-16: a key too large for a cookie is made when the code comes.
 func TestLargeKey(t *testing.T) {
 	server := providertest.Start(t, providertest.Behaviour{DPoP: true, Metadata: func(m map[string]any) {

@@ -55,15 +55,15 @@ func (c *Client) makeKey(s *snapshot) (*dpop.Key, error) {
 	return key, nil
 }
 
-// keyOf is the key of a set, or a new one if it cannot be used: the refresh
-// token of a confidential client is bound to the client and not to a key (RFC
-// 9449 section 5).
+// keyOf is the key of a set, or a new one if it cannot be used, or not any more
+// at this provider: the refresh token of a confidential client is bound to the
+// client and not to a key (RFC 9449 section 5).
 func (c *Client) keyOf(s *snapshot, set token.Set) (*dpop.Key, error) {
 	if !c.binds() {
 		return nil, nil
 	}
 	if len(set.Key) > 0 {
-		if key, err := dpop.ParseKey(set.Key); err == nil {
+		if key, err := dpop.ParseKey(set.Key); err == nil && key.TakenBy(s.metadata.ProofAlgorithms) {
 			return key, nil
 		}
 	}

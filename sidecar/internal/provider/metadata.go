@@ -27,9 +27,11 @@ type metadata struct {
 	// AuthMethods and AuthAlgorithms are how a client may authenticate.
 	AuthMethods    []string `json:"token_endpoint_auth_methods_supported"`
 	AuthAlgorithms []string `json:"token_endpoint_auth_signing_alg_values_supported"`
-	PromptValues   []string `json:"prompt_values_supported"`
-	ACRValues      []string `json:"acr_values_supported"`
-	UILocales      []string `json:"ui_locales_supported"`
+	// ObjectAlgorithms are those of request objects (RFC 9101).
+	ObjectAlgorithms []string `json:"request_object_signing_alg_values_supported"`
+	PromptValues     []string `json:"prompt_values_supported"`
+	ACRValues        []string `json:"acr_values_supported"`
+	UILocales        []string `json:"ui_locales_supported"`
 	// ResponseIssuer says that every authorization response carries iss (RFC 9207
 	// section 3).
 	ResponseIssuer bool `json:"authorization_response_iss_parameter_supported"`
@@ -103,9 +105,9 @@ func (m metadata) check(p policy) (_ metadata, dropped []string, err error) {
 	return m, dropped, nil
 }
 
-// doubts are what the provider does not advertise though this client will use
-// it: its way to authenticate, and the algorithm it signs assertions with. Either
-// may be a gap in the metadata, so that they are told and not enforced.
+// doubts are what the provider does not advertise though the policy names it:
+// the way to authenticate, and the algorithm that assertions are signed with.
+// Either may be a gap in the metadata, so that they are told and not enforced.
 func (m metadata) doubts(method v1alpha1.ClientAuthenticationMethod, signs v1alpha1.SigningAlgorithm) []string {
 	if method == v1alpha1.WorkloadIdentity { // what it is called differs
 		return nil

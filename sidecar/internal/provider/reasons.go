@@ -57,6 +57,9 @@ const (
 	// ReasonNoRefreshToken: a refresh was asked for without a refresh token.
 	// Nothing was sent.
 	ReasonNoRefreshToken Reason = "refresh_token_missing"
+	// ReasonRevocationMissing: the provider has no endpoint to revoke tokens at.
+	// Nothing was sent.
+	ReasonRevocationMissing Reason = "revocation_endpoint_missing"
 	// ReasonRevocationUnsupported: the provider does not revoke tokens of this type
 	// (RFC 7009 section 2.2.1), which is a normal answer.
 	ReasonRevocationUnsupported Reason = "revocation_unsupported"

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"strings"
 
@@ -103,18 +102,11 @@ func (c *Client) verifyRefreshed(ctx context.Context, s *snapshot, old token.Set
 // refreshed is the set after a refresh. Access tokens that are bound to a key
 // which is no longer used are dropped.
 func refreshed(old token.Set, target token.Target, g granted, key *dpop.Key) token.Set {
-	set := old
-	if set.Key = nil; key != nil {
-		set.Key = key.Marshal()
+	var written []byte
+	if key != nil {
+		written = key.Marshal()
 	}
-	if string(set.Key) != string(old.Key) {
-		if set.Access.Type == token.DPoP {
-			set.Access = token.Access{}
-		}
-		set.Narrowed = maps.Clone(set.Narrowed)
-		maps.DeleteFunc(set.Narrowed, func(_ string, a token.Access) bool { return a.Type == token.DPoP })
-	}
-	set = set.With(target, g.access)
+	set := old.WithKey(written).With(target, g.access)
 	if g.refresh != "" {
 		set.Refresh = g.refresh
 	}

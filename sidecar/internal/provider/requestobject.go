@@ -33,6 +33,10 @@ func (c *Client) signedRequest(m metadata, form url.Values) (url.Values, error) 
 	if key == nil {
 		return nil, failure(attempt, ReasonCredentials, errors.New("there is no private key"))
 	}
+	key, err := key.For(m.ObjectAlgorithms)
+	if err != nil {
+		return nil, failure(attempt, ReasonRequestObject, err)
+	}
 	object, err := key.Sign(requestClaims(form, c.Issuer(), c.config.Clock()), requestType)
 	if err != nil {
 		return nil, failure(attempt, ReasonRequestObject, errors.New("the private key does not sign"))

@@ -10,17 +10,42 @@ import (
 	"github.com/bff-operator/bff-operator/sidecar/internal/token"
 )
 
-// REV-01, REV-02.
+// REV-01, REV-02: the refresh token first, and then every access token, since a
+// provider need not let them go with it.
 func TestRevoke(t *testing.T) {
 	server := providertest.Start(t, providertest.Behaviour{})
 	client, tokens := loggedIn(t, server, nil)
+	before := len(server.Requests())
+	tokens = tokens.With(token.Target{Resource: "https://orders.example.com"}, token.Access{Token: "MARKER.orders"}).
+		With(token.Target{Resource: "https://same.example.com"}, tokens.Access)
 	if err := client.Revoke(t.Context(), tokens); err != nil {
 		t.Fatal(err)
 	}
-	requests := server.Requests()
-	last := requests[len(requests)-1]
-	if last.Path != "/revoke" || !last.Authenticated || last.Form.Get("token") != tokens.Refresh || last.Form.Get("token_type_hint") != "refresh_token" {
-		t.Errorf("last request: %s, authenticated %t, %d parameters", last.Path, last.Authenticated, len(last.Form))
+	want := [][2]string{{tokens.Refresh, "refresh_token"}, {tokens.Access.Token, "access_token"}, {"MARKER.orders", "access_token"}}
+	requests := server.Requests()[before:]
+	if len(requests) != len(want) {
+		t.Fatalf("%d requests, want %d", len(requests), len(want))
+	}
+	for i, r := range requests {
+		if r.Path != "/revoke" || !r.Authenticated || r.Form.Get("token") != want[i][0] || r.Form.Get("token_type_hint") != want[i][1] {
+			t.Errorf("request %d: %s, authenticated %t, %d parameters", i, r.Path, r.Authenticated, len(r.Form))
+		}
+	}
+}
+
+// REV-06: a provider that keeps access tokens until they expire is as good as
+// any other.
+func TestRevokeWhereAccessTokensStay(t *testing.T) {
+	server := providertest.Start(t, providertest.Behaviour{Serve: func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/revoke" || r.FormValue("token_type_hint") != "access_token" {
+			return false
+		}
+		providertest.Fail(w, 400, "unsupported_token_type")
+		return true
+	}})
+	client, tokens := loggedIn(t, server, nil)
+	if err := client.Revoke(t.Context(), tokens); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -36,7 +61,7 @@ func TestRevokeAnswers(t *testing.T) {
 		"REV-06 unsupported token type": {b: serve("/revoke", func(w http.ResponseWriter) { providertest.Fail(w, 400, "unsupported_token_type") }), want: provider.ReasonRevocationUnsupported},
 		"invalid_client":                {b: serve("/revoke", func(w http.ResponseWriter) { providertest.Fail(w, 401, "invalid_client") }), want: provider.ReasonClientRefused},
 		"404":                           {b: serve("/revoke", func(w http.ResponseWriter) { http.Error(w, "MARKER", 404) }), want: provider.ReasonRefused},
-		"REV-07 no endpoint":            {b: providertest.Behaviour{Metadata: func(m map[string]any) { delete(m, "revocation_endpoint") }}},
+		"REV-07 no endpoint":            {b: providertest.Behaviour{Metadata: func(m map[string]any) { delete(m, "revocation_endpoint") }}, want: provider.ReasonRevocationMissing},
 		"garbage":                       {b: serve("/revoke", garbage), want: provider.ReasonUnreachable, unavailable: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -48,6 +48,9 @@ func newTransport(issuer *url.URL, connectTo string, config *tls.Config, timeout
 		IdleConnTimeout:       90 * time.Second,
 		MaxIdleConns:          16,
 		MaxIdleConnsPerHost:   8,
+		// One connection of HTTP/2 serves all calls. One that has died in silence would
+		// serve them for a quarter of an hour, until the kernel gives it up.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: timeout, PingTimeout: timeout / 2},
 		// Headers count as much as bodies do.
 		MaxResponseHeaderBytes: 64 << 10,
 	}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"html"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/bff-operator/bff-operator/sidecar/internal/client"
 	"github.com/bff-operator/bff-operator/sidecar/internal/gate"
+	"github.com/bff-operator/bff-operator/sidecar/internal/page"
 	"github.com/bff-operator/bff-operator/sidecar/internal/problem"
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
 )
@@ -56,6 +56,15 @@ func (a *Application) Serve(w http.ResponseWriter, r *http.Request, path Path) {
 	address, _ := client.Address(r.RemoteAddr, r.Header["X-Forwarded-For"], a.TrustedProxies)
 	v := &visit{application: a}
 	if a.RequireLogin {
+		// What an application does about other origins is its own business, but it
+		// takes what we let through for logged in. A socket is the one thing that their
+		// scripts could read (GAP-01).
+		if gate.IsWebSocket(r) {
+			if refused := a.Gate.Check(gate.Call, r); refused.Kind != problem.None {
+				refused.Kind.Write(w, r, refused.Detail)
+				return
+			}
+		}
 		var err error
 		if v.sess, err = a.session(r, address); err != nil {
 			a.sendToLogin(w, r, path, err)
@@ -142,13 +151,6 @@ func crossSite(r *http.Request) bool {
 
 // bounce makes the browser come again, now from a page of this site.
 func bounce(w http.ResponseWriter, path Path) {
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(http.StatusOK)
 	// The path begins with exactly one slash, so that it stays on this origin.
-	_, _ = w.Write([]byte(`<!doctype html><meta http-equiv="refresh" content="0;url=` + html.EscapeString(path.Target()) + `"><title>One moment</title>`))
+	page.Write(w, http.StatusOK, page.Page{Title: "One moment", Text: "The page is about to open.", Next: path.Target(), Link: path.Target(), LinkText: "Continue"})
 }

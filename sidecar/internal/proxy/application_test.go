@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bufio"
 	"io"
 	"net"
 	"net/http"
@@ -109,7 +110,7 @@ func TestRequireLogin(t *testing.T) {
 		if arrived := len(u.requests()) > before; arrived != c.session {
 			t.Errorf("%s: reached the application: %t", name, arrived)
 		}
-		if name == "link of another site" && !strings.Contains(string(body), `content="0;url=/a?b=&#34;c&amp;d"`) {
+		if name == "link of another site" && !strings.Contains(string(body), `content="0; url=/a?b=&#34;c&amp;d"`) {
 			t.Errorf("%s: %s", name, body)
 		}
 		want := "no-store"
@@ -127,5 +128,29 @@ func TestRequireLoginWhileTheStoreIsAway(t *testing.T) {
 	answer := r.do(r.call("GET", "/", "Sec-Fetch-Mode: navigate"))
 	if got := code(t, answer); answer.StatusCode != 503 || got != "store_unavailable" {
 		t.Errorf("%d %s: a login now would throw away a session that is there", answer.StatusCode, got)
+	}
+}
+
+// GAP-01: a session opens no socket of the application for another origin, not
+// even for a sibling of ours, whose requests bring the cookie along.
+func TestSocketOfTheApplicationIsForOurPages(t *testing.T) {
+	u := newUpstream(t, echo)
+	application := strings.TrimPrefix(u.URL, "http://")
+	for origin, want := range map[string]int{publicOrigin: 101, "https://evil.example.com": 403, "null": 403, "": 403} {
+		for login, want := range map[bool]int{true: want, false: 101} { // without a login the application looks after itself
+			r := newRig(t, parts{upstream: "http://127.0.0.1:1", application: application, requireLogin: login})
+			conn := dial(t, r.serve(t))
+			req := r.request(t, "GET", "http://shop/socket", nil, "Connection: Upgrade", "Upgrade: websocket")
+			if origin != "" {
+				req.Header.Set("Origin", origin)
+			}
+			before := len(u.requests())
+			must(t, req.Write(conn))
+			answer, err := http.ReadResponse(bufio.NewReader(conn), req)
+			must(t, err)
+			if answer.StatusCode != want || (len(u.requests()) > before) != (want == 101) {
+				t.Errorf("Origin %q, login required: %t: %s, %d requests", origin, login, answer.Status, len(u.requests())-before)
+			}
+		}
 	}
 }

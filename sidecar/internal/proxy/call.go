@@ -33,6 +33,7 @@ type Sessions interface {
 // required but TrustedProxies.
 type Common struct {
 	Sessions Sessions
+	Gate     *gate.Gate
 	// Binding holds sessions to their network.
 	Binding *gate.Binding
 	// TrustedProxies are the networks whose X-Forwarded-For is believed.
@@ -50,7 +51,6 @@ type CallsOptions struct {
 	Common
 	// Refresh renews tokens at the provider.
 	Refresh Refresh
-	Gate    *gate.Gate
 	// Nonces are those of upstreams. They outlive a change of configuration.
 	Nonces *dpop.Nonces
 	// StepUp are the parameters that a login URL may carry.
@@ -107,17 +107,22 @@ func (c *Calls) Serve(w http.ResponseWriter, r *http.Request, route *Route, path
 }
 
 // Bound lets requests pass to next unless their session is bound to another
-// network; those it answers. What has no session passes too: next says that in
-// its own way.
+// network, or that cannot be known; those it answers. What has no session passes
+// too: next says that in its own way.
 func (c *Common) Bound(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if value, ok := session.CookieFrom(r); ok {
-			if sess, err := c.Sessions.Find(r.Context(), value); err == nil {
+			sess, err := c.Sessions.Find(r.Context(), value)
+			switch {
+			case err == nil:
 				address, _ := client.Address(r.RemoteAddr, r.Header["X-Forwarded-For"], c.TrustedProxies)
-				if err := c.hold(r.Context(), sess, address); err != nil {
-					c.refuse(w, r, err)
-					return
-				}
+				err = c.hold(r.Context(), sess, address)
+			case isOver(err):
+				err = nil
+			}
+			if err != nil {
+				c.refuse(w, r, err)
+				return
 			}
 		}
 		next.ServeHTTP(w, r)

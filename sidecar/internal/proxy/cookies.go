@@ -15,6 +15,10 @@ func ours(name string) bool {
 	return len(name) >= len(cookiePrefix) && strings.EqualFold(name[:len(cookiePrefix)], cookiePrefix)
 }
 
+// blank is what net/http leaves out around names. Line breaks never get through
+// its server; who reads the header must agree with it all the same.
+const blank = " \t\r\n"
+
 // withoutOurs removes the sidecar's cookies from a request to the application,
 // which keeps its own (BFF-05).
 func withoutOurs(h http.Header) {
@@ -25,9 +29,9 @@ func withoutOurs(h http.Header) {
 	var kept []string
 	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
-			pair = strings.Trim(pair, " \t")
+			pair = strings.Trim(pair, blank)
 			name, _, _ := strings.Cut(pair, "=")
-			if pair != "" && !ours(strings.Trim(name, " \t")) {
+			if pair != "" && !ours(strings.Trim(name, blank)) {
 				kept = append(kept, pair)
 			}
 		}
@@ -40,14 +44,15 @@ func withoutOurs(h http.Header) {
 }
 
 // withoutSettingOurs removes the sidecar's names from the cookies that the
-// application sets (BFF-06).
+// application sets (BFF-06). A cookie without a name comes back as its value
+// alone, which may look like one with a name.
 func withoutSettingOurs(h http.Header) {
 	lines := h["Set-Cookie"]
 	var kept []string
 	for _, line := range lines {
 		pair, _, _ := strings.Cut(line, ";")
-		name, _, _ := strings.Cut(pair, "=")
-		if !ours(strings.Trim(name, " \t")) {
+		name, _, _ := strings.Cut(strings.TrimLeft(pair, "="+blank), "=")
+		if !ours(strings.TrimRight(name, blank)) {
 			kept = append(kept, line)
 		}
 	}

@@ -93,6 +93,7 @@ func (f *forwarder) forward(w http.ResponseWriter, r *http.Request, h hop) {
 		},
 		ModifyResponse: func(answer *http.Response) error {
 			h.behind.response(answer)
+			scrubAnswer(answer.Trailer) // those that are announced
 			answer.Header.Del(problem.RequestIDHeader)
 			w.Header().Set(problem.RequestIDHeader, problem.RequestID(r.Context()))
 			return nil
@@ -100,6 +101,10 @@ func (f *forwarder) forward(w http.ResponseWriter, r *http.Request, h hop) {
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			if in.stalled() {
 				stalled(w, r)
+				return
+			}
+			if answer, ok := errors.AsType[refusal](context.Cause(r.Context())); ok { // the session has gone
+				answer(w, r)
 				return
 			}
 			if answer, ok := errors.AsType[refusal](err); ok {
@@ -115,6 +120,7 @@ func (f *forwarder) forward(w http.ResponseWriter, r *http.Request, h hop) {
 		},
 	}
 	proxy.ServeHTTP(finalOnly{out}, r)
+	scrubTrailers(w.Header())
 }
 
 // keep reads a small body, so that it can be sent more than once. It says

@@ -100,54 +100,25 @@ var ofOrigin = nameSet("set-cookie", "set-cookie2", "clear-site-data", "strict-t
 var ofOriginPrefixes = []string{"access-control-", "x-accel-"}
 
 func scrubAnswer(h http.Header) {
-	var buffer [maxNameLength]byte
 	for name := range h {
-		folded := fold(name, &buffer)
-		if ofOrigin[string(folded)] || hasPrefix(folded, ofOriginPrefixes) {
+		if isOfOrigin(name) {
 			delete(h, name)
 		}
 	}
 }
 
-// private makes a caller's answer private to its caller (GAP-08). Upstream, the
-// call carried Authorization, which keeps shared caches away unless the answer
-// invites them (RFC 9111 section 3.5). On its way to the browser it carries a
-// cookie, which keeps nobody away: so what went without saying is said,
-// otherwise where the upstream said nothing, and an invitation is withdrawn.
-func private(h http.Header, otherwise []string) {
-	said := strings.Join(h["Cache-Control"], ",")
-	if said == "" {
-		h["Cache-Control"] = otherwise
-	} else {
-		h["Cache-Control"] = []string{withdrawn(said)}
-	}
-	h["Vary"] = append(h["Vary"][:len(h["Vary"]):len(h["Vary"])], "Cookie")
-}
-
-// withdrawn is what was said to caches without what is meant for shared ones.
-func withdrawn(said string) string {
-	var kept []string
-	closed := false
-	for directive := range strings.SplitSeq(said, ",") {
-		directive = strings.TrimSpace(directive)
-		name, _, _ := strings.Cut(directive, "=")
-		switch strings.ToLower(name) {
-		case "public", "s-maxage", "proxy-revalidate", "":
-			continue
-		case "no-store", "private":
-			// A private with names concerns those fields only.
-			closed = closed || !strings.Contains(directive, "=")
+// scrubTrailers removes them from what net/http sends after the body: trailers
+// that nobody announced.
+func scrubTrailers(h http.Header) {
+	for name := range h {
+		if trailer, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && isOfOrigin(trailer) {
+			delete(h, name)
 		}
-		kept = append(kept, directive)
 	}
-	if !closed {
-		kept = append(kept, "private")
-	}
-	return strings.Join(kept, ", ")
 }
 
-// What is said where nothing was. They are shared and never changed.
-var (
-	noStore    = []string{"no-store"}
-	revalidate = []string{"private, no-cache"}
-)
+func isOfOrigin(name string) bool {
+	var buffer [maxNameLength]byte
+	folded := fold(name, &buffer)
+	return ofOrigin[string(folded)] || hasPrefix(folded, ofOriginPrefixes)
+}

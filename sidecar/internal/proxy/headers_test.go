@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"io"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -139,36 +140,11 @@ func TestAnswerOfARoute(t *testing.T) {
 	}
 }
 
-// GAP-08: no cache that is shared keeps an answer that depends on the session,
-// whatever the upstream says, whose request was another one.
-func TestCacheControl(t *testing.T) {
-	for said, want := range map[string]string{
-		"":                        "no-store",
-		"max-age=60":              "max-age=60, private",
-		"no-cache":                "no-cache, private",
-		"Private, max-age=60":     "Private, max-age=60",
-		"max-age=1, No-Store":     "max-age=1, No-Store",
-		"public, max-age=60":      "max-age=60, private",
-		"s-maxage=5":              "private",
-		`private="x-user"`:        `private="x-user", private`,
-		"must-revalidate, x=\"\"": "must-revalidate, x=\"\", private",
-	} {
-		u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
-			if said != "" {
-				w.Header().Set("Cache-Control", said)
-			}
-		})
-		r := newRig(t, parts{upstream: u.URL})
-		if got := strings.Join(r.do(r.call("GET", "/api")).Header["Cache-Control"], "|"); got != want {
-			t.Errorf("%q became %q, want %q", said, got, want)
-		}
-	}
-}
-
 // The application keeps its cookies and loses ours.
 func TestApplicationSeesItsOwnCookiesOnly(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
-		for _, c := range []string{"app=1; Path=/", session.CookieName + "=evil; Path=/; Secure", "__host-http-BFF-x=evil", "other=2"} {
+		for _, c := range []string{"app=1; Path=/", session.CookieName + "=evil; Path=/; Secure", "__host-http-BFF-x=evil",
+			"=" + session.CookieName + "=evil; Path=/; Secure", " = " + session.CookieName + "=evil; Path=/; Secure", "other=2"} {
 			w.Header().Add("Set-Cookie", c)
 		}
 		w.Header().Set("Access-Control-Allow-Origin", "*")
@@ -200,4 +176,37 @@ func TestApplicationSeesItsOwnCookiesOnly(t *testing.T) {
 		t.Errorf("the application's own headers changed: %v", answer.Header)
 	}
 	_, _ = io.Copy(io.Discard, answer.Body)
+}
+
+// BFF-06: what an upstream may not say in its header it may not say after its
+// body either. Other trailers survive.
+func TestTrailersOfAnAnswer(t *testing.T) {
+	evil := session.CookieName + "=evil; Path=/; Secure"
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		if r.URL.Query().Has("announced") {
+			h.Set("Trailer", "Set-Cookie, Checksum")
+			_, _ = io.WriteString(w, "body")
+			h.Set("Set-Cookie", evil)
+			h.Set("Checksum", "1")
+			return
+		}
+		_, _ = io.WriteString(w, "body")
+		w.(http.Flusher).Flush()
+		h.Set(http.TrailerPrefix+"Set-Cookie", evil)
+		h.Set(http.TrailerPrefix+"Clear-Site-Data", "*")
+		h.Set(http.TrailerPrefix+"Checksum", "1")
+	})
+	r := newRig(t, parts{upstream: u.URL, application: strings.TrimPrefix(u.URL, "http://")})
+	front := r.serve(t)
+	for _, target := range []string{"/api", "/api?announced", "/page", "/page?announced"} {
+		answer, err := http.DefaultClient.Do(r.request(t, "GET", front.URL+target, nil))
+		must(t, err)
+		body, err := io.ReadAll(answer.Body)
+		must(t, err)
+		answer.Body.Close()
+		if string(body) != "body" || !reflect.DeepEqual(answer.Trailer, http.Header{"Checksum": {"1"}}) {
+			t.Errorf("%s: %q, trailer %v", target, body, answer.Trailer)
+		}
+	}
 }

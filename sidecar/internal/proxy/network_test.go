@@ -2,7 +2,9 @@ package proxy_test
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
 	"github.com/bff-operator/bff-operator/sidecar/internal/gate"
+	"github.com/bff-operator/bff-operator/sidecar/internal/proxy"
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
 )
 
@@ -105,5 +108,25 @@ func TestNavigationFromAnotherNetwork(t *testing.T) {
 	req.RemoteAddr = "198.51.100.1:1"
 	if answer := r.do(req); answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != "/bff/login?returnTo=%2Fpage" {
 		t.Errorf("%d %v", answer.StatusCode, answer.Header)
+	}
+}
+
+// Whether a session may be used from here has to be known. A store that fails
+// and a moment later does not opens no way around.
+func TestBoundKnowsTheSession(t *testing.T) {
+	r := newRig(t, parts{upstream: "http://127.0.0.1:1"})
+	for err, want := range map[error]int{
+		session.ErrUnavailable:   http.StatusServiceUnavailable,
+		session.ErrUnreadable:    http.StatusServiceUnavailable,
+		errors.New("a surprise"): http.StatusInternalServerError,
+		session.ErrNone:          http.StatusNoContent, // next says it in its own way
+	} {
+		common := proxy.Common{Sessions: failing{find: err}, Logger: slog.New(slog.DiscardHandler), LoginURL: "/bff/login"}
+		answer := httptest.NewRecorder()
+		common.Bound(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })).
+			ServeHTTP(answer, r.call("GET", "/bff/session"))
+		if answer.Code != want {
+			t.Errorf("%v: %d, want %d", err, answer.Code, want)
+		}
 	}
 }

@@ -137,7 +137,7 @@ func newRig(t testing.TB, p parts) *rig {
 	}}, func(*v1alpha1.Route) http.RoundTripper { return transport })
 	must(t, err)
 	common := proxy.Common{
-		Sessions: p.sessions, TrustedProxies: p.trusted, Public: public, LoginURL: "/bff/login", Clock: time.Now,
+		Sessions: p.sessions, Gate: g, TrustedProxies: p.trusted, Public: public, LoginURL: "/bff/login", Clock: time.Now,
 		Logger: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Binding: gate.NewBinding(gate.BindingOptions{
 			Mode:  func() v1alpha1.BindingMode { return p.binding },
@@ -145,7 +145,7 @@ func newRig(t testing.TB, p parts) *rig {
 			Audit: func(_ context.Context, m gate.Move) { r.audited = append(r.audited, m) }}),
 	}
 	calls := proxy.NewCalls(proxy.CallsOptions{
-		Common: common, Gate: g, Nonces: p.nonces, StepUp: p.stepUp,
+		Common: common, Nonces: p.nonces, StepUp: p.stepUp,
 		Refresh: func(ctx context.Context, old token.Set, target token.Target) (token.Set, error) {
 			return r.refresh(ctx, old, target)
 		},

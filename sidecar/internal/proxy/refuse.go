@@ -48,13 +48,7 @@ func (c *Common) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	if isOver(err) {
-		reason := session.ReasonOf(err)
-		if reason != session.EndReplaced {
-			// A session that a newer one has replaced: the browser has that one's cookie,
-			// or is about to get it.
-			http.SetCookie(w, session.ExpiredCookie()) // BFF-13
-		}
-		problem.SessionEnded.Write(w, r, whyEnded(reason), problem.LoginURL(c.LoginURL))
+		c.over(w, r, session.ReasonOf(err))
 		return
 	}
 	if errors.Is(err, session.ErrTarget) || errors.Is(err, errPresent) {
@@ -65,6 +59,16 @@ func (c *Common) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	kind := kindOf(err)
 	c.log(r, kind, "session not usable", err)
 	kind.Write(w, r, "The session is kept. Try again in a moment.")
+}
+
+// over answers a request whose session is over.
+func (c *Common) over(w http.ResponseWriter, r *http.Request, reason session.EndReason) {
+	if reason != session.EndReplaced {
+		// A session that a newer one has replaced: the browser has that one's cookie,
+		// or is about to get it.
+		http.SetCookie(w, session.ExpiredCookie()) // BFF-13
+	}
+	problem.SessionEnded.Write(w, r, whyEnded(reason), problem.LoginURL(c.LoginURL))
 }
 
 func (c *Common) log(r *http.Request, kind problem.Kind, message string, err error) {

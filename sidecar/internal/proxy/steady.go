@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"bufio"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"sync/atomic"
@@ -80,5 +82,42 @@ func (w *steadyWriter) done() {
 	}
 }
 
-// Unwrap serves http.ResponseController: hijacking.
+// Unwrap serves http.ResponseController: deadlines.
 func (w *steadyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (w *steadyWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := w.controller.Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(w.stall)) // for what is written through the buffer
+	return steadyConn{conn, w.stall}, buffered, nil
+}
+
+// steadyConn is a socket whose writes have a deadline each. It may be silent for
+// as long as it likes.
+type steadyConn struct {
+	net.Conn
+	stall time.Duration
+}
+
+func (c steadyConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(c.stall)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+// CloseWrite passes on that the other side has nothing more to say. The browser
+// may finish what it is saying.
+func (c steadyConn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported // ReverseProxy then closes both
+	}
+	if err := c.SetReadDeadline(time.Now().Add(c.stall)); err != nil {
+		return err
+	}
+	return half.CloseWrite()
+}

@@ -99,6 +99,88 @@ func TestStalledAnswer(t *testing.T) {
 	}
 }
 
+// Nor does a page that stops reading its socket. The application would otherwise
+// be held until the page goes, also beyond the end of the session.
+func TestStalledSocket(t *testing.T) {
+	ended := make(chan error, 1)
+	front := shortStall(t, 100*time.Millisecond, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		for chunk := make([]byte, 1<<20); err == nil; {
+			_, err = conn.Write(chunk)
+		}
+		ended <- err
+	})
+	if _, err := io.WriteString(open(t, front), "GET /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(15 * time.Second):
+		t.Error("the upstream still writes")
+	}
+}
+
+// An upstream that has closed its socket is not held by a page that does not.
+func TestSocketThatOneSideCloses(t *testing.T) {
+	ended := make(chan error, 1)
+	front := shortStall(t, 100*time.Millisecond, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		_ = conn.(*net.TCPConn).CloseWrite()
+		_, err = io.Copy(io.Discard, conn)
+		ended <- err
+	})
+	if _, err := io.WriteString(open(t, front), "GET /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(15 * time.Second):
+		t.Error("the upstream still waits")
+	}
+}
+
+// A socket may be silent for as long as it likes, and be closed on one side
+// first.
+func TestQuietSocket(t *testing.T) {
+	const stall = 50 * time.Millisecond
+	front := shortStall(t, stall, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		time.Sleep(3 * stall) // longer than the time-out, which is the point
+		_, _ = io.WriteString(conn, "bye\n")
+		_ = conn.(*net.TCPConn).CloseWrite()
+		_, _ = io.Copy(conn, conn)
+	})
+	conn := open(t, front)
+	if _, err := io.WriteString(conn, "GET /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	reader := bufio.NewReader(conn)
+	if answer, err := http.ReadResponse(reader, nil); err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(reader); err != nil || string(rest) != "bye\n" {
+		t.Errorf("%q, %v", rest, err)
+	}
+}
+
 // Silence that is not in the middle of anything is nobody's fault: a slow
 // answer, a quiet stream, and a connection that is used again.
 func TestSilenceElsewhereIsFine(t *testing.T) {

@@ -11,9 +11,14 @@ import (
 )
 
 // whileAlive is a context that ends with the session: when its life is over, or
-// when it is ended, on whichever replica (BCL-22).
+// when it is ended, on whichever replica (BCL-22). Its cause is then a refusal
+// that says so.
 func (c *Common) whileAlive(ctx context.Context, sess *session.Session) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, sess.ExpiresAt.Sub(c.Clock()))
+	over := func(reason session.EndReason) error {
+		return refusal(func(w http.ResponseWriter, r *http.Request) { c.over(w, r, reason) })
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithTimeoutCause(ctx, sess.ExpiresAt.Sub(c.Clock()), over(session.EndExpired))
 	events, unwatch := c.Sessions.Watch(sess)
 	go func() {
 		defer unwatch()
@@ -21,10 +26,16 @@ func (c *Common) whileAlive(ctx context.Context, sess *session.Session) (context
 		for {
 			select {
 			case event, open := <-events:
-				if !open || event.Kind == session.EventEnded {
+				switch {
+				case !open:
+					end(over(session.EndUnknown))
+					return
+				case event.Kind == session.EventEnded:
+					end(over(event.Reason))
 					return
 				}
 			case <-ctx.Done():
+				end(nil)
 				return
 			}
 		}

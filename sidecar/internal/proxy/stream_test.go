@@ -329,3 +329,30 @@ func TestOtherUpgradesAreNotOffered(t *testing.T) {
 		}
 	}
 }
+
+// A session that ends while its socket is being opened opens none, and its page
+// is told what every other call would be told.
+func TestSessionThatEndsDuringTheHandshake(t *testing.T) {
+	for _, target := range []string{"/api/socket", "/socket"} {
+		var r *rig
+		u := newUpstream(t, func(_ http.ResponseWriter, req *http.Request) {
+			sess, err := r.sessions.Find(req.Context(), r.cookie)
+			if err == nil {
+				err = r.sessions.End(req.Context(), sess, session.EndLogout)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			<-req.Context().Done()
+		})
+		r = newRig(t, parts{upstream: u.URL, application: strings.TrimPrefix(u.URL, "http://"), requireLogin: true})
+		conn := dial(t, r.serve(t))
+		req := r.request(t, "GET", "http://shop"+target, nil, "Connection: Upgrade", "Upgrade: websocket", "Origin: "+publicOrigin)
+		must(t, req.Write(conn))
+		answer, err := http.ReadResponse(bufio.NewReader(conn), req)
+		must(t, err)
+		if got := code(t, answer); answer.StatusCode != http.StatusUnauthorized || got != "session_ended" {
+			t.Errorf("%s: %s %q", target, answer.Status, got)
+		}
+	}
+}

@@ -66,6 +66,28 @@ func (s *Server) shutDownLogout(ctx context.Context, l *logoutPart) {
 	}
 }
 
+// streamsPart is the streams of session events.
+type streamsPart struct {
+	*events.Handler
+	basePath string
+	of       *sessionsPart
+	end      func() // all of them
+}
+
+// newStreams makes the streams of a snapshot, or takes those of the generation
+// in force, whose bounds hold on, if they are of the same sessions.
+func (s *Server) newStreams(snapshot *config.Snapshot, of *sessionsPart, old *generation) *streamsPart {
+	basePath := snapshot.Policy.Spec.Endpoints.BasePath
+	if old != nil && old.streams.of == of && old.streams.basePath == basePath {
+		return old.streams
+	}
+	ctx, end := context.WithCancel(s.leaving)
+	return &streamsPart{basePath: basePath, of: of, end: end, Handler: events.New(events.Options{
+		Sessions: of.sessions, BasePath: basePath, Draining: ctx.Done(),
+		Clock: s.Clock, Logger: s.Logger, Observer: observer{s.Metrics},
+	})}
+}
+
 // endpoints are found by what follows the base path. Those that browsers
 // navigate to come from anywhere and look after themselves, and so do those
 // that the provider calls: they believe a signed token, or a name that only the
@@ -73,10 +95,6 @@ func (s *Server) shutDownLogout(ctx context.Context, l *logoutPart) {
 func (s *Server) endpoints(of *generation, g *gate.Gate, common *proxy.Common) map[string]destination {
 	in := s.newLogin(of.snapshot, of.parts)
 	out := of.logout
-	streams := events.New(events.Options{
-		Sessions: of.parts.sessions.sessions, BasePath: of.snapshot.Policy.Spec.Endpoints.BasePath, Draining: s.leaving,
-		Clock: s.Clock, Logger: s.Logger, Observer: observer{s.Metrics},
-	})
 
 	submit := g.Require(gate.Submit, http.HandlerFunc(out.Logout))
 	leave := func(w http.ResponseWriter, r *http.Request) {
@@ -93,7 +111,7 @@ func (s *Server) endpoints(of *generation, g *gate.Gate, common *proxy.Common) m
 		"/login":           counted("_login", in.Login),
 		"/callback":        counted("_callback", s.audited(in.Callback, telemetry.EventLogin, telemetry.EventLoginFailed)),
 		"/session":         counted("_session", g.Require(gate.Fetch, common.Bound(http.HandlerFunc(in.Session))).ServeHTTP),
-		"/events":          counted("_events", g.Require(gate.Call, common.Bound(streams)).ServeHTTP),
+		"/events":          counted("_events", g.Require(gate.Call, common.Bound(of.streams)).ServeHTTP),
 		"/logout":          counted("_logout", s.audited(leave, telemetry.EventLogout, telemetry.EventLogoutFailed)),
 		"/logout/continue": counted("_logout_continue", out.Continue),
 		"/backchannel-logout": counted("_backchannel_logout",

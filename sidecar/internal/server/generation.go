@@ -30,6 +30,7 @@ type generation struct {
 	peers       peers
 	parts       loginParts
 	logout      *logoutPart
+	streams     *streamsPart
 	calls       *proxy.Calls
 	application *proxy.Application
 	endpoints   map[string]destination // by what follows the base path
@@ -69,13 +70,14 @@ func (s *Server) assemble(snapshot *config.Snapshot, old *generation, peers peer
 	}
 
 	common := proxy.Common{
-		Sessions: parts.sessions.sessions, Binding: parts.sessions.binding, TrustedProxies: snapshot.TrustedProxies,
+		Sessions: parts.sessions.sessions, Gate: g, Binding: parts.sessions.binding, TrustedProxies: snapshot.TrustedProxies,
 		Public: snapshot.PublicURL, LoginURL: spec.Endpoints.BasePath + "/login", Clock: s.Clock, Logger: s.Logger,
 	}
 	next := &generation{
-		snapshot: snapshot, table: table, peers: peers, parts: parts, logout: s.newLogout(snapshot, parts, old),
+		snapshot: snapshot, table: table, peers: peers, parts: parts,
+		logout: s.newLogout(snapshot, parts, old), streams: s.newStreams(snapshot, parts.sessions, old),
 		calls: proxy.NewCalls(proxy.CallsOptions{
-			Common: common, Gate: g, Refresh: s.refresh(parts.provider.client), Nonces: &s.nonces,
+			Common: common, Refresh: s.refresh(parts.provider.client), Nonces: &s.nonces,
 			StepUp: spec.Login.AllowedParameters, Ended: s.sessionEnded,
 		}),
 		application: proxy.NewApplication(proxy.ApplicationOptions{

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -193,5 +194,61 @@ func TestEndWaitsAMoment(t *testing.T) {
 	close(release)
 	if a := <-done; a.body != "done" {
 		t.Errorf("%s %s", a.Status, a.body)
+	}
+}
+
+// listen opens a stream of the session's events.
+func (b *browser) listen() *http.Response {
+	b.t.Helper()
+	return b.open("/bff/events", "Accept: text/event-stream")
+}
+
+// However often the policy changes, a session has no more streams than it may.
+func TestStreamsAreBoundedAcrossChanges(t *testing.T) {
+	p := providertest.Start(t, providertest.Behaviour{})
+	w := start(t, setup{instead: p})
+	b := w.newBrowser()
+	b.enter(p)
+	open := 0
+	for b.listen().StatusCode == http.StatusOK {
+		if open++; open > 100 {
+			t.Fatal("there is no bound")
+		}
+	}
+	w.writePolicy(strings.Replace(w.policy(), "{name: api, path: /api,", "{name: api, path: /v2,", 1))
+	eventually(t, "the new route is in force", func() bool { return b.fetch("GET", "/v2/orders").body == `{"path":"/v2/orders"}` })
+	if again := b.listen(); again.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("one more than %d streams: %s", open, again.Status)
+	}
+}
+
+// With another provider, or another store, there are other sessions. Whoever
+// listened to one of before hears no more of it, and asks again.
+func TestStreamsEndWithTheSessionsOfAPolicy(t *testing.T) {
+	one, other := providertest.Start(t, providertest.Behaviour{}), providertest.Start(t, providertest.Behaviour{})
+	w := start(t, setup{instead: one})
+	b := w.newBrowser()
+	b.enter(one)
+	stream := b.listen()
+	if stream.StatusCode != http.StatusOK {
+		t.Fatal(stream.Status)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, stream.Body)
+		ended <- err
+	}()
+	w.issuer = other.Issuer
+	w.writePolicy(w.policy())
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("the stream ended with %v", err)
+		}
+	case <-time.After(15 * time.Second):
+		t.Fatal("the stream goes on")
+	}
+	if again := b.listen(); again.StatusCode != http.StatusUnauthorized {
+		t.Errorf("afterwards: %s", again.Status)
 	}
 }

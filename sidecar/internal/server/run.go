@@ -54,7 +54,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	}
 	s.reloaded(o.Source, o.Source.Report())
 	traffic := httpServer(s.Handler(), s.Logger, clientIdleTimeout)
-	adminServer := httpServer(s.adminHandler(o.Source), s.Logger, time.Minute)
+	adminServer := httpServer(patiently(s.adminHandler(o.Source)), s.Logger, time.Minute)
 
 	group, serving := errgroup.WithContext(ctx)
 	group.Go(func() error { return serve(traffic, o.Traffic) })

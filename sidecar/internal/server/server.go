@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,8 +41,8 @@ type Server struct {
 	nonces      dpop.Nonces // of upstreams
 	current     atomic.Pointer[generation]
 	draining    atomic.Bool
-	leaving     chan struct{} // closed when streams are to go elsewhere
-	leave       func()        // closes it
+	leaving     context.Context // ends when streams of session events are to go elsewhere
+	leave       func()          // ends it
 }
 
 // New makes a server for a configuration.
@@ -54,11 +53,11 @@ func New(snapshot *config.Snapshot, o Options) (*Server, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	leaving := make(chan struct{})
+	leaving, leave := context.WithCancel(context.Background())
 	s := &Server{
 		Options: o, audit: telemetry.NewAudit(o.Logger), started: o.Clock(),
 		routes: proxy.NewTransport(proxy.Peer{}), application: proxy.NewApplicationTransport(),
-		leaving: leaving, leave: sync.OnceFunc(func() { close(leaving) }),
+		leaving: leaving, leave: leave,
 	}
 	first, err := s.build(snapshot, nil)
 	if err != nil {
@@ -78,6 +77,9 @@ func (s *Server) Apply(snapshot *config.Snapshot) error {
 		return fmt.Errorf("apply configuration: %w", err)
 	}
 	s.current.Store(next)
+	if old.streams != next.streams {
+		old.streams.end() // who listens asks again, and hears of what is in force now
+	}
 	old.release() // closes what only it used, once its requests have ended
 	return nil
 }
@@ -110,7 +112,9 @@ func (s *Server) Drain() {
 func (s *Server) Draining() bool { return s.draining.Load() }
 
 // Handler answers browsers.
-func (s *Server) Handler() http.Handler { return problem.Identify(http.HandlerFunc(s.serve)) }
+func (s *Server) Handler() http.Handler {
+	return problem.Identify(patiently(http.HandlerFunc(s.serve)))
+}
 
 // acquire returns the generation in force, which stays whole until it is
 // released.

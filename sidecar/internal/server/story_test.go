@@ -74,7 +74,7 @@ func TestLoginCallRefreshLogout(t *testing.T) {
 	}
 	thief := w.newBrowser()
 	b.expectProblem(thief.fetch("GET", "/api/orders", "Cookie: "+session.CookieName+"="+old), 401, "session_ended")
-	eventually(t, "the refresh token is revoked", func() bool { return w.provider.Count(idp.EventRevoke) == 1 })
+	eventually(t, "refresh token and access token are revoked", func() bool { return w.provider.Count(idp.EventRevoke) == 2 })
 }
 
 // BFF-03, GAP-09: through all of that, and through what goes wrong, nobody sees

@@ -141,12 +141,13 @@ func (c *cache) usedMeanwhile(name digest, idles time.Time) {
 
 // unanswered notes that the store could not be asked about a session, in an
 // outage that has lasted since a time, and returns since when that is so for
-// this session.
+// this session. Of a session that is sure there is nothing to note: it may be
+// sure for hours yet, and an outage after that is another one.
 func (c *cache) unanswered(name digest, since time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.byName[name]
-	if !ok {
+	if !ok || e.epoch == c.epoch {
 		return since
 	}
 	if e.doubted.IsZero() {

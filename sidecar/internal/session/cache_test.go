@@ -100,6 +100,10 @@ func TestCacheRemembersTheOutage(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	at := func(seconds int) time.Time { return now.Add(time.Duration(seconds) * time.Second) }
 	c.fill(s)
+	if got := c.unanswered(name, at(-60)); got != at(-60) {
+		t.Errorf("in doubt since %s", got)
+	}
+	c.doubt()
 	if c.rests(name, at(5), at(6)) {
 		t.Error("a session rests about which the store was not asked")
 	}
@@ -113,6 +117,7 @@ func TestCacheRemembersTheOutage(t *testing.T) {
 		t.Error("not one asks in ten seconds")
 	}
 	c.fill(s)
+	c.doubt()
 	if got := c.unanswered(name, at(40)); got != at(40) {
 		t.Errorf("in doubt since %s, though the store has answered", got)
 	}

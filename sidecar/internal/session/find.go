@@ -24,7 +24,7 @@ func (s *Sessions) Find(ctx context.Context, cookieValue string) (*Session, erro
 	if !ok {
 		return nil, fmt.Errorf("find session: %w", ErrNone)
 	}
-	sess, err := s.find(ctx, h)
+	sess, _, err := s.find(ctx, h)
 	if err != nil {
 		return nil, fmt.Errorf("find session: %w", err)
 	}
@@ -54,30 +54,31 @@ func (s *Sessions) sure(name digest) *Session {
 }
 
 // find returns a session: the store's, with the tokens that this process has
-// renewed but could not store yet.
-func (s *Sessions) find(ctx context.Context, h handle) (*Session, error) {
+// renewed but could not store yet. It is certain unless it is from memory, where
+// the store could not be asked about it.
+func (s *Sessions) find(ctx context.Context, h handle) (sess *Session, certain bool, err error) {
 	if sess := s.sure(h.digest); sess != nil {
-		return sess, nil
+		return sess, true, nil
 	}
 	known := s.known(h)
 	now := s.clock()
 	if known.session != nil && !now.Before(known.session.ExpiresAt) {
 		s.cache.drop(h.digest)
-		return nil, because(ErrNone, EndExpired)
+		return nil, false, because(ErrNone, EndExpired)
 	}
 	if s.rests(known, now) {
-		return known.session, nil
+		return known.session, false, nil
 	}
-	sess, err := s.stored(ctx, h)
+	sess, err = s.stored(ctx, h)
 	switch {
 	case err == nil:
-		return s.pending.over(sess), nil
+		return s.pending.over(sess), true, nil
 	case errors.Is(err, ErrUnavailable) && s.graced(known, s.clock()):
-		return known.session, nil
+		return known.session, false, nil
 	case errors.Is(err, ErrNone) && ReasonOf(err) == EndUnknown && known.session != nil && !now.Before(known.session.IdleExpiresAt):
-		return nil, because(ErrNone, EndExpired)
+		return nil, false, because(ErrNone, EndExpired)
 	}
-	return nil, err
+	return nil, false, err
 }
 
 // known is what this process knows of a session that it is not sure of.

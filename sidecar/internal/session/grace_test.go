@@ -296,3 +296,21 @@ func TestEndInAnOutage(t *testing.T) {
 		wantErr(t, err, session.ErrUnavailable)
 	})
 }
+
+// A use that could not be written once, as when its caller had gone, says nothing
+// about the outage that comes later.
+func TestFailedTouchDoesNotUseUpTheGrace(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		_, value := w.login(t, &provider{})
+		w.store.set(&w.store.down, []string{"Touch"})
+		time.Sleep(idle / 5)
+		wantErr(t, w.Touch(t.Context(), w.find(t, value)), nil)
+		w.store.repair()
+		time.Sleep(2 * time.Second)
+		wantErr(t, w.Touch(t.Context(), w.find(t, value)), nil)
+		time.Sleep(grace + time.Minute)
+		w.find(t, value) // nobody doubts it
+		w.store.cutAll()
+		w.find(t, value)
+	})
+}

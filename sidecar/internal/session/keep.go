@@ -127,10 +127,11 @@ func laterThan(ours, stored token.Set, target token.Target) bool {
 func onTop(stored, renewed *Session, target token.Target) *Session {
 	next := *stored
 	access, _ := renewed.Tokens.For(target)
-	next.Tokens = stored.Tokens.With(target, access)
 	if renewed.obtainedAt.After(stored.obtainedAt) {
-		next.Tokens.Refresh, next.Tokens.ID, next.Tokens.Key = renewed.Tokens.Refresh, renewed.Tokens.ID, renewed.Tokens.Key
+		next.Tokens = stored.Tokens.WithKey(renewed.Tokens.Key)
+		next.Tokens.Refresh, next.Tokens.ID = renewed.Tokens.Refresh, renewed.Tokens.ID
 		next.obtainedAt = renewed.obtainedAt
 	}
+	next.Tokens = next.Tokens.With(target, access)
 	return &next
 }

@@ -17,15 +17,17 @@ const leaseTime = 5 * time.Second
 // token.
 type tenure struct {
 	store store.Store
+	clock func() time.Time
 	lease store.Lease
 
 	mu    sync.Mutex
 	timer *time.Timer // nil once it was released or lost
+	ends  time.Time   // of the lease; for the store it is a moment later
 }
 
-// hold keeps a lease until it is released.
-func hold(ctx context.Context, st store.Store, lease store.Lease) *tenure {
-	t := &tenure{store: st, lease: lease}
+// hold keeps a lease, which was asked for at a time, until it is released.
+func (s *Sessions) hold(ctx context.Context, lease store.Lease, asked time.Time) *tenure {
+	t := &tenure{store: s.store, clock: s.clock, lease: lease, ends: asked.Add(leaseTime)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.timer = time.AfterFunc(leaseTime/3, func() { t.extend(ctx) })
@@ -33,17 +35,30 @@ func hold(ctx context.Context, st store.Store, lease store.Lease) *tenure {
 }
 
 func (t *tenure) extend(ctx context.Context) {
+	asked := t.clock()
 	err := t.store.Renew(ctx, t.lease, leaseTime)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.timer == nil {
 		return
 	}
-	if errors.Is(err, store.ErrNotFound) {
+	switch {
+	case err == nil:
+		t.ends = asked.Add(leaseTime)
+	case errors.Is(err, store.ErrNotFound):
 		t.timer = nil
 		return
 	}
 	t.timer.Reset(leaseTime / 3) // a store that does not answer now may do so in time
+}
+
+// lasts says whether the lease has not run out, by this process' own clock. One
+// that gets no processor time for a while does not extend its lease either, and
+// does not notice.
+func (t *tenure) lasts() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.timer != nil && t.clock().Before(t.ends)
 }
 
 // holds asks the store whether the lease is still ours.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
+	"github.com/bff-operator/bff-operator/sidecar/internal/store"
 	"github.com/bff-operator/bff-operator/sidecar/internal/token"
 )
 
@@ -258,4 +259,57 @@ func TestLeaseIsGivenBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// pausing is a store whose user stands still for a while after it has read a
+// session under its lease, as a process does that gets no processor time.
+type pausing struct {
+	*faultyStore
+	leased bool
+	pause  time.Duration
+}
+
+func (p *pausing) Acquire(ctx context.Context, key string, ttl time.Duration) (store.Lease, error) {
+	lease, err := p.faultyStore.Acquire(ctx, key, ttl)
+	p.leased = err == nil
+	return lease, err
+}
+
+func (p *pausing) Load(ctx context.Context, key string) (store.Entry, error) {
+	e, err := p.faultyStore.Load(ctx, key)
+	if p.leased && p.pause > 0 {
+		p.cut("Renew")
+		time.Sleep(p.pause)
+		p.pause = 0
+		p.repair()
+	}
+	return e, err
+}
+
+// GAP-06: who wakes up after its lease has run out does not spend a refresh token
+// that another replica may have spent meanwhile: a provider that sees one twice
+// may end the grant (RFC 9700 section 4.14.2).
+func TestReplicaWakesUpWithoutItsLease(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{}
+		s, _ := w.login(t, p)
+		late := w.replicaOn(&pausing{faultyStore: &faultyStore{Store: w.store}, pause: 2 * leaseTime})
+		time.Sleep(life)
+		result := make(chan *session.Session)
+		go func() {
+			got, err := late.Refreshed(context.Background(), s, own, p.refresh)
+			if err != nil {
+				t.Error(err)
+			}
+			result <- got
+		}()
+		time.Sleep(leaseTime + time.Second)
+		first := refreshed(t, w, s, p)
+		if got := <-result; got == nil || got.Tokens.Access.Token != first.Tokens.Access.Token {
+			t.Error("the late one has other tokens")
+		}
+		if n := p.called(); n != 1 {
+			t.Errorf("the provider was asked %d times", n)
+		}
+	})
 }

@@ -265,3 +265,40 @@ func TestRefusedTokenWithNothingToRenewIt(t *testing.T) {
 		}
 	})
 }
+
+// RFC 9449 section 5: after the provider's algorithms have changed there is
+// another key, and tokens that are bound to the former one are of no use.
+func TestAnotherKeyDropsWhatIsBoundToTheFormer(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{}
+		bound := func(name string) token.Access {
+			access := p.access(name)
+			access.Type = token.DPoP
+			return access
+		}
+		bearer := p.access("bearer")
+		value, err := w.Create(t.Context(), session.Session{Issuer: issuer, Subject: "alice", Tokens: token.Set{
+			Access: bound("old"), Refresh: "refresh", Key: []byte("old"),
+			Narrowed: map[string]token.Access{orders.Key(): bound("orders"), billing.Key(): bearer},
+		}})
+		wantErr(t, err, nil)
+		target := token.Target{Resource: "https://new.example.com"}
+		got, err := w.Refreshed(t.Context(), w.find(t, value), target, func(_ context.Context, old token.Set, _ token.Target) (token.Set, error) {
+			return token.Set{Refresh: "refresh", Key: []byte("new")}.With(target, bound("new")), nil
+		})
+		wantErr(t, err, nil)
+		if string(got.Tokens.Key) != "new" {
+			t.Errorf("the key is %q", got.Tokens.Key)
+		}
+		for _, gone := range []token.Target{own, orders} {
+			if _, ok := got.Tokens.For(gone); ok {
+				t.Errorf("there is a token for %v", gone)
+			}
+		}
+		for _, stays := range []token.Target{target, billing} {
+			if _, ok := got.Tokens.For(stays); !ok {
+				t.Errorf("there is no token for %v", stays)
+			}
+		}
+	})
+}

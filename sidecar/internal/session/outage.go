@@ -13,21 +13,53 @@ const askAgain = time.Second
 
 // outage is whether the store answers.
 type outage struct {
-	since atomic.Int64 // in nanoseconds, 0 while it answers
+	// since is nil while it answers. It keeps its monotonic reading, so that a clock
+	// that is set neither lengthens nor shortens the grace.
+	since atomic.Pointer[time.Time]
+	// rest is until when no refresh token is spent after an outage: leases may have
+	// run out in it, and whoever had one may hold renewed tokens that it can store
+	// only now.
+	rest atomic.Pointer[time.Time]
 }
 
-func (o *outage) begin(now time.Time) { o.since.CompareAndSwap(0, now.UnixNano()) }
+const (
+	// settleAfter is the shortest outage that a lease may not have outlasted.
+	settleAfter = time.Second
+	// settleTime is longer than any replica takes to find the store again and to store
+	// what waits.
+	settleTime = 3 * time.Second
+)
 
-func (o *outage) end() {
-	if o.since.Load() != 0 {
-		o.since.Store(0)
+// settles says for how long no refresh token is spent.
+func (o *outage) settles(now time.Time) time.Duration {
+	if until := o.rest.Load(); until != nil {
+		return until.Sub(now)
+	}
+	return 0
+}
+
+func (o *outage) begin(now time.Time) {
+	if o.since.Load() == nil {
+		o.since.CompareAndSwap(nil, &now)
+	}
+}
+
+func (o *outage) end(now time.Time) {
+	if since := o.since.Load(); since != nil {
+		if now.Sub(*since) >= settleAfter {
+			until := now.Add(settleTime)
+			o.rest.Store(&until)
+		}
+		o.since.Store(nil)
 	}
 }
 
 // began says when the outage began, if there is one.
 func (o *outage) began() (time.Time, bool) {
-	since := o.since.Load()
-	return time.Unix(0, since), since != 0
+	if since := o.since.Load(); since != nil {
+		return *since, true
+	}
+	return time.Time{}, false
 }
 
 // heard takes what the store has answered, or that it has not, and returns it as
@@ -35,7 +67,7 @@ func (o *outage) began() (time.Time, bool) {
 func (s *Sessions) heard(ctx context.Context, err error) error {
 	err = fromStore(err)
 	if !errors.Is(err, ErrUnavailable) {
-		s.outage.end()
+		s.outage.end(s.clock())
 	} else if ctx.Err() == nil { // otherwise it is the caller who did not wait
 		s.outage.begin(s.clock())
 	}

@@ -55,6 +55,25 @@ func TestRotatedTokensSurviveAStoreOutage(t *testing.T) {
 	})
 }
 
+// Sessions that go on for the grace must not lose their tokens before it is over.
+func TestRotatedTokensSurviveAnOutageAsLongAsTheGrace(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		p := &provider{}
+		s, value := w.login(t, p)
+		time.Sleep(life)
+		w.store.first("Replace", w.store.cutAll)
+		renewed := refreshed(t, w, s, p)
+		time.Sleep(grace - 10*time.Second)
+		w.store.repair()
+		wantErr(t, w.Drain(t.Context()), nil)
+		other, err := w.replica().Find(t.Context(), value)
+		wantErr(t, err, nil)
+		if other.Tokens.Refresh != renewed.Tokens.Refresh {
+			t.Error("the tokens were not stored")
+		}
+	})
+}
+
 // The write happened and its answer was lost: the retry meets its own result.
 func TestLostAnswerOfTheStore(t *testing.T) {
 	inTime(t, func(t *testing.T, w *world) {
@@ -104,22 +123,32 @@ func TestOutageLongerThanATokensLife(t *testing.T) {
 	})
 }
 
-// Trying goes on for minutes, not for ever.
+// Trying goes on as long as sessions do without the store, minutes at least, and
+// not for ever.
 func TestStoringIsGivenUp(t *testing.T) {
-	inTime(t, func(t *testing.T, w *world) {
-		p := &provider{}
-		s, _ := w.login(t, p)
-		time.Sleep(life)
-		w.store.cut("Replace")
-		refreshed(t, w, s, p)
-		wantErr(t, w.Drain(t.Context()), nil)
-		if n := w.store.called("Replace"); n != 41 {
-			t.Errorf("%d writes were tried", n)
-		}
-		if log := w.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "log in again") {
-			t.Errorf("the log is %s", log)
-		}
-	})
+	for outageGrace, goesOn := range map[time.Duration]time.Duration{0: 3 * time.Minute, grace: grace} {
+		t.Run(outageGrace.String(), func(t *testing.T) {
+			inTime(t, func(t *testing.T, w *world) {
+				w.limits.Store(&session.Limits{Lifetime: lifetime, IdleTimeout: idle, OutageGrace: outageGrace})
+				p := &provider{}
+				s, _ := w.login(t, p)
+				time.Sleep(life)
+				w.store.cut("Replace")
+				start := time.Now()
+				refreshed(t, w, s, p)
+				wantErr(t, w.Drain(t.Context()), nil)
+				if took := time.Since(start); took < goesOn || took > goesOn+10*time.Second {
+					t.Errorf("it was tried for %s", took)
+				}
+				if n := w.store.called("Replace"); n > int(goesOn/(500*time.Millisecond))+10 { // twice a second
+					t.Errorf("%d writes were tried", n)
+				}
+				if log := w.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "log in again") {
+					t.Errorf("the log is %s", log)
+				}
+			})
+		})
+	}
 }
 
 // While our tokens wait and our lease has run out, another replica that reaches

@@ -10,12 +10,13 @@ import (
 )
 
 // A renewed session that could not be stored is tried again after firstRetry,
-// then after twice that and so on up to longestRetry, maxRetries times: about
-// three minutes. At most maxPending sessions wait like that.
+// then after twice that and so on up to longestRetry, as long as sessions go on
+// without the store and for shortestWait at least. At most maxPending sessions
+// wait like that.
 const (
 	firstRetry   = 100 * time.Millisecond
-	longestRetry = 5 * time.Second
-	maxRetries   = 40
+	longestRetry = 500 * time.Millisecond
+	shortestWait = 3 * time.Minute
 	maxPending   = 256
 )
 
@@ -99,7 +100,7 @@ func (s *Sessions) keepTrying(ctx context.Context, r *renewal) error {
 	defer s.settled(ctx, r)
 	wait := firstRetry
 	var err error
-	for range maxRetries {
+	for begun := s.clock(); s.clock().Sub(begun) < max(shortestWait, s.limits().OutageGrace); {
 		pause(ctx, wait)
 		wait = min(2*wait, longestRetry)
 		if waiting, ok := s.pending.get(r.session.handle.key); !ok || waiting != r {
@@ -112,7 +113,7 @@ func (s *Sessions) keepTrying(ctx context.Context, r *renewal) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%d attempts: %w", maxRetries, err)
+	return err
 }
 
 // settle tries once to store a renewal that waits. It returns ErrNone when the

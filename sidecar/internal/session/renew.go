@@ -59,7 +59,7 @@ func (s *Sessions) turn(ctx context.Context, h handle, w want) (*Session, *tenur
 	timeout := time.NewTimer(turnTimeout)
 	defer timeout.Stop()
 	for {
-		current, err := s.find(ctx, h)
+		current, _, err := s.find(ctx, h)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -72,9 +72,27 @@ func (s *Sessions) turn(ctx context.Context, h handle, w want) (*Session, *tenur
 			}
 			continue
 		}
+		if rest := s.outage.settles(s.clock()); rest > 0 {
+			timer := time.NewTimer(rest)
+			select {
+			case <-changed:
+			case <-timer.C:
+			case <-timeout.C:
+				timer.Stop()
+				return nil, nil, errOvertaken
+			}
+			timer.Stop()
+			continue
+		}
+		asked := s.clock()
 		lease, err := s.store.Acquire(ctx, h.key, leaseTime)
 		if err == nil {
-			return s.begin(ctx, h, w, lease)
+			_ = s.heard(ctx, nil) // this may be the first answer after an outage
+			if s.outage.settles(s.clock()) > 0 {
+				_ = s.store.Release(ctx, lease)
+				continue
+			}
+			return s.begin(ctx, h, w, s.hold(ctx, lease, asked))
 		}
 		if err := s.heard(ctx, err); !errors.Is(err, store.ErrHeld) {
 			return nil, nil, err
@@ -93,8 +111,7 @@ func (s *Sessions) turn(ctx context.Context, h handle, w want) (*Session, *tenur
 
 // begin reads the session under the lease: only what is read now is sure to be
 // what the refresh token is.
-func (s *Sessions) begin(ctx context.Context, h handle, w want, lease store.Lease) (*Session, *tenure, error) {
-	turn := hold(ctx, s.store, lease)
+func (s *Sessions) begin(ctx context.Context, h handle, w want, turn *tenure) (*Session, *tenure, error) {
 	current, err := s.stored(ctx, h)
 	enough := false
 	if err == nil {
@@ -133,9 +150,14 @@ func (s *Sessions) enough(ctx context.Context, current *Session, w want) (bool, 
 	return false, nil
 }
 
-// spend uses the session's refresh token.
+// spend uses the session's refresh token. It returns errOvertaken when the turn
+// may be over before that.
 func (s *Sessions) spend(ctx context.Context, current *Session, target token.Target, turn *tenure, refresh Refresh) (*Session, error) {
 	key := current.handle.key
+	if !turn.lasts() {
+		s.giveBack(ctx, turn)
+		return nil, errOvertaken
+	}
 	renewed, err := s.ask(ctx, current, target, refresh)
 	if err == nil {
 		return s.keep(ctx, renewal{renewed, target, turn})
@@ -176,16 +198,17 @@ func (s *Sessions) ask(ctx context.Context, current *Session, target token.Targe
 		access.ObtainedAt = asked
 	}
 	renewed := *current
-	renewed.Tokens = withoutExpired(current.Tokens, asked).With(target, access)
+	renewed.Tokens = withoutExpired(current.Tokens, asked)
+	if tokens.Key != nil {
+		renewed.Tokens = renewed.Tokens.WithKey(tokens.Key)
+	}
+	renewed.Tokens = renewed.Tokens.With(target, access)
 	renewed.obtainedAt = asked
 	if tokens.Refresh != "" {
 		renewed.Tokens.Refresh = tokens.Refresh
 	}
 	if tokens.ID != "" {
 		renewed.Tokens.ID = tokens.ID
-	}
-	if tokens.Key != nil {
-		renewed.Tokens.Key = tokens.Key
 	}
 	return &renewed, nil
 }

@@ -85,9 +85,9 @@ type member struct {
 }
 
 // members are an index's sessions that are there and belong to it. What the
-// index says is not believed: it outlives its sessions,
-// and names are no proof. The metadata, which only the key ring can have sealed,
-// is. unreadable is ErrUnreadable if some of them cannot be opened.
+// index says is not believed: it outlives its sessions, and names are no proof.
+// The metadata, which only the key ring can have sealed, is. unreadable is
+// ErrUnreadable if some of them cannot be opened.
 func (s *Sessions) members(ctx context.Context, index string, belongs func(Metadata) bool) (members []member, unreadable, err error) {
 	listed, err := s.store.Indexed(ctx, index)
 	if err := s.heard(ctx, err); err != nil {

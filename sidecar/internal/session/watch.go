@@ -118,7 +118,7 @@ func (s *Sessions) follow(ctx context.Context, under *watch, last *Session) {
 	defer stop()
 	for {
 		var wait time.Duration
-		sess, err := s.find(ctx, last.handle)
+		sess, certain, err := s.find(ctx, last.handle)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -129,17 +129,15 @@ func (s *Sessions) follow(ctx context.Context, under *watch, last *Session) {
 			}
 			s.watches.ended(last.handle.key, under, reason)
 			return
-		case err != nil: // an outage, or a record that the ring does not open now
-			wait = lookAgain/2 + rand.N(lookAgain)
-		default:
+		case err == nil:
 			if sess.version > last.version {
 				s.watches.refreshed(under)
 			}
 			last = sess
 			wait = max(shortestLook, last.IdleExpiresAt.Sub(s.clock()))
 		}
-		if _, out := s.outage.began(); out { // it goes on from memory: nobody will tell
-			wait = min(wait, lookAgain/2+rand.N(lookAgain))
+		if !certain { // an outage, or a record that the ring does not open now: nobody will tell
+			wait = lookAgain/2 + rand.N(lookAgain)
 		}
 		timer := time.NewTimer(wait)
 		select {

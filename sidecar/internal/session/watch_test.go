@@ -1,6 +1,8 @@
 package session_test
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,6 +183,43 @@ func TestWatchOfAnEndedSession(t *testing.T) {
 		events, stop := w.Watch(s)
 		defer stop()
 		if said, closed := drained(events); len(said) != 1 || said[0].Reason != session.EndReplaced || !closed {
+			t.Errorf("it said %v, closed: %v", said, closed)
+		}
+	})
+}
+
+// What is known from memory alone is looked at again, also when the store has
+// answered somebody else in between.
+func TestWatchDoesNotRestOnMemory(t *testing.T) {
+	inTime(t, func(t *testing.T, w *world) {
+		var answers atomic.Bool // whenever the watch has got its session from memory
+		var watching *session.Sessions
+		watching = session.New(session.Options{
+			Store: w.store, Ring: w.ring.Load, PolicyUID: policyUID,
+			Limits: func() session.Limits {
+				if answers.Load() {
+					_, _ = watching.Once(context.Background(), "anything", time.Minute)
+				}
+				return *w.limits.Load()
+			},
+		})
+		s, value := w.login(t, &provider{})
+		_, err := watching.Find(t.Context(), value)
+		wantErr(t, err, nil)
+		events, stop := watching.Watch(s)
+		defer stop()
+		synctest.Wait()
+		answers.Store(true)
+		w.store.cut("Load")
+		time.Sleep(10 * time.Second)
+		reached := w.replicaOn(&faultyStore{Store: w.store.Store, watchers: []store.Watcher{w.store}})
+		w.store.mu.Lock()
+		w.store.deaf = true
+		w.store.mu.Unlock()
+		wantErr(t, reached.End(t.Context(), s, session.EndLogout), nil)
+		w.store.repair()
+		time.Sleep(5 * time.Second)
+		if said, closed := drained(events); len(said) != 1 || said[0].Reason != session.EndLogout || !closed {
 			t.Errorf("it said %v, closed: %v", said, closed)
 		}
 	})

@@ -11,46 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bff-operator/bff-operator/api/v1alpha1"
 	"github.com/bff-operator/bff-operator/sidecar/internal/store"
-	"github.com/bff-operator/bff-operator/sidecar/internal/store/redistest"
 )
-
-// subject is a store and a way to make time pass for it.
-type subject struct {
-	store.Store
-	pass func(t *testing.T, d time.Duration)
-}
-
-// subjects are the stores that must keep the contract.
-var subjects = map[string]func(t *testing.T) subject{
-	"Memory": func(t *testing.T) subject {
-		var offset atomic.Int64
-		start := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-		memory := store.NewMemory(func() time.Time { return start.Add(time.Duration(offset.Load())) }, 0)
-		return subject{memory, func(_ *testing.T, d time.Duration) { offset.Add(int64(d)) }}
-	},
-	"Redis": func(t *testing.T) subject {
-		server := redistest.Start(t)
-		return subject{newRedis(t, store.RedisOptions{Addresses: []string{server.Address}}), func(t *testing.T, d time.Duration) { server.Pass(t, d) }}
-	},
-	"Redis, with the rights its documentation names": func(t *testing.T) subject {
-		server := redistest.Start(t)
-		server.Must(t, "ACL", "SETUSER", "bff", "on", ">pass", "~bff:*", "+ping", "+client|tracking", "+eval", "+evalsha",
-			"+hmget", "+hget", "+hset", "+hincrby", "+get", "+set", "+getdel", "+del", "+exists", "+incr", "+pttl", "+pexpire", "+time",
-			"+zadd", "+zrem", "+zrange", "+zremrangebyscore")
-		return subject{newRedis(t, store.RedisOptions{Addresses: []string{server.Address}, Username: "bff", Password: password("pass")}),
-			func(t *testing.T, d time.Duration) { server.Pass(t, d) }}
-	},
-	"Redis Cluster": func(t *testing.T) subject {
-		server := redistest.StartTCP(t, "--port", "--cluster-enabled", "yes")
-		server.Must(t, "CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-		eventually(t, "the cluster serves", func() bool {
-			return strings.Contains(server.Must(t, "CLUSTER", "INFO"), "cluster_state:ok")
-		})
-		return subject{newRedis(t, store.RedisOptions{Topology: v1alpha1.RedisCluster, Addresses: []string{server.TCP}}), func(t *testing.T, d time.Duration) { server.Pass(t, d) }}
-	},
-}
 
 const (
 	lifetime = 12 * time.Hour
@@ -68,6 +30,9 @@ func TestContract(t *testing.T) {
 				t.Run(row.name, func(t *testing.T) {
 					row.check(t, s, fmt.Sprintf("bff:{policy}:s:%d", i))
 				})
+			}
+			if s.check != nil {
+				s.check(t)
 			}
 		})
 	}
@@ -280,6 +245,19 @@ var contract = []struct {
 		has(provider, "c")
 		has("bff:{policy}:u:nobody")
 	}},
+	{"an index is in the order of creation, whichever entry ends first", func(t *testing.T, s subject, key string) {
+		index := "bff:{policy}:u:" + key
+		for i, name := range []string{"c", "b", "a"} { // a new policy may have shorter sessions
+			n := fresh(entry("x", 0), time.Duration(3-i)*time.Hour, idle)
+			n.Indexes = []string{index}
+			want(t, s.Create(t.Context(), key+name, n), nil)
+		}
+		keys, err := s.Indexed(t.Context(), index)
+		want(t, err, nil)
+		if !slices.Equal(keys, []string{key + "c", key + "b", key + "a"}) {
+			t.Errorf("the index has %q", keys)
+		}
+	}},
 	{"an index does not keep what its entries' lifetimes end", func(t *testing.T, s subject, key string) {
 		n := fresh(entry("x", 0), time.Hour, time.Hour)
 		n.Indexes = []string{"bff:{policy}:u:" + key}
@@ -340,6 +318,22 @@ var contract = []struct {
 			t.Errorf("the record is %q", e.Record)
 		}
 	}},
+	{"leases and values last at least a millisecond", func(t *testing.T, s subject, key string) {
+		lease, err := s.Acquire(t.Context(), key, time.Minute)
+		want(t, err, nil)
+		for _, d := range []time.Duration{0, -time.Hour, time.Microsecond} {
+			if _, err := s.Acquire(t.Context(), key+"2", d); err == nil || errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("Acquire for %s: %v", d, err)
+			}
+			if err := s.Renew(t.Context(), lease, d); err == nil || errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("Renew for %s: %v", d, err)
+			}
+			if err := s.Put(t.Context(), key+"2", nil, d); err == nil || errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("Put for %s: %v", d, err)
+			}
+		}
+		want(t, s.Renew(t.Context(), lease, time.Minute), nil) // it was not lost by that
+	}},
 	{"a value is put once and taken once", func(t *testing.T, s subject, key string) {
 		key += ":t"
 		want(t, s.Put(t.Context(), key, []byte("a \x00 value"), time.Minute), nil)
@@ -386,60 +380,4 @@ var contract = []struct {
 	{"it answers a ping", func(t *testing.T, s subject, _ string) {
 		want(t, s.Ping(t.Context()), nil)
 	}},
-}
-
-func newRedis(t *testing.T, o store.RedisOptions) *store.Redis {
-	t.Helper()
-	redis, err := store.NewRedis(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.Close)
-	return redis
-}
-
-func entry(text string, version uint64) store.Entry {
-	return store.Entry{Record: []byte(text), Metadata: []byte(text), Version: version}
-}
-
-func fresh(e store.Entry, lifetime, idle time.Duration) store.New {
-	return store.New{Entry: e, Lifetime: lifetime, Idle: idle}
-}
-
-func create(t *testing.T, s store.Store, key string) {
-	t.Helper()
-	want(t, s.Create(t.Context(), key, fresh(entry("first", 0), lifetime, idle)), nil)
-}
-
-func load(t *testing.T, s store.Store, key string) store.Entry {
-	t.Helper()
-	e, err := s.Load(t.Context(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
-
-func gone(t *testing.T, s store.Store, key string) {
-	t.Helper()
-	want(t, s.Touch(t.Context(), key, idle), store.ErrNotFound)
-	want(t, s.Replace(t.Context(), key, entry("late", 1), nil), store.ErrNotFound)
-	_, err := s.Load(t.Context(), key)
-	want(t, err, store.ErrNotFound)
-}
-
-func want(t *testing.T, got, want error) {
-	t.Helper()
-	if !errors.Is(got, want) {
-		t.Fatalf("got the error %v, want %v", got, want)
-	}
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so after 15s: %s", what)
-		}
-	}
 }

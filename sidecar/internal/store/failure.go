@@ -22,7 +22,11 @@ type clean struct{ error }
 
 func (c clean) Unwrap() error { return c.error }
 
-var errOdd = clean{errors.New("the server's answer cannot be understood")}
+var (
+	errOdd    = clean{errors.New("the server's answer cannot be understood")}
+	errUntold = clean{errors.New("the server does not tell of changes: it must be Redis 7 or newer, or Valkey, and let the user call CLIENT TRACKING")}
+	errNoNode = clean{errors.New("no node of the Cluster serves the sessions")}
+)
 
 // redact keeps the parts of an error that name neither key nor value. A server's
 // error text can quote the command with its arguments ("ERR unknown command …,
@@ -32,7 +36,12 @@ func redact(err error) error {
 	if errors.As(err, &known) || lost(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	if refusal, ok := rueidis.IsRedisErr(err); ok {
+	switch refusal, ok := rueidis.IsRedisErr(err); {
+	case errors.Is(err, rueidis.ErrNoCache): // which quotes the command
+		return errUntold
+	case errors.Is(err, rueidis.ErrNoSlot):
+		return errNoNode
+	case ok:
 		return refused(refusal.Error())
 	}
 	return errOdd
@@ -54,4 +63,10 @@ func lost(err error) bool {
 	return errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, rueidis.ErrClosing) || errors.Is(err, errLost)
+}
+
+// readOnly says whether a server is no primary any more, or not yet.
+func readOnly(err error) bool {
+	refusal, ok := rueidis.IsRedisErr(err)
+	return ok && strings.HasPrefix(refusal.Error(), "READONLY ")
 }

@@ -9,44 +9,82 @@ import (
 )
 
 // generation is one rueidis client and the connections it opened. It ends as a
-// whole when one of them closes, and a client of an ended generation can open
-// no more.
+// whole when a connection to a server breaks, and a client of an ended generation
+// can open no more.
+//
+// Whoever watches has to know that changes may have been missed before an answer
+// can be seen that came over another connection than the last one. So Lost is
+// called before a next generation can begin, and within a generation before it
+// uses a further connection.
 type generation struct {
+	link *link
+	// single says that the client has one connection, and so ends with it.
+	single bool
 	client rueidis.Client // set by adopt
-	link   *link
-	served atomic.Bool // it has answered a call
+	served atomic.Bool    // it has answered a call
 
-	mu    sync.Mutex
-	lost  bool
-	conns []*generationConn
+	mu     sync.Mutex
+	lost   bool
+	dialed bool // a server
+	conns  map[*generationConn]struct{}
 }
+
+// peer is what a connection leads to.
+type peer int
+
+const (
+	server peer = iota
+	// sentinel tells of servers. To lose it changes nothing about them: rueidis looks
+	// for another one.
+	sentinel
+)
 
 // generationConn tells its generation when it breaks.
 type generationConn struct {
 	net.Conn
 	generation *generation
+	peer       peer
 	closed     atomic.Bool
 }
 
 func (c *generationConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if err != nil && !c.closed.Load() {
-		c.generation.lose(errLost)
-	}
-	return n, err
+	return n, c.check(err)
 }
 
-// Close is what rueidis does with a connection that it needs no more, as to a
-// Sentinel it has asked or a node that left the Cluster. What that one would
-// have told of changes is missed.
-func (c *generationConn) Close() error {
-	c.closed.Store(true)
-	err := c.Conn.Close()
-	c.generation.link.watcher().Lost()
+func (c *generationConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	return n, c.check(err)
+}
+
+func (c *generationConn) check(err error) error {
+	if err != nil && c.peer == server && !c.closed.Load() {
+		c.generation.lose(errLost)
+	}
 	return err
 }
 
-func (g *generation) dial(dial func() (net.Conn, error)) (net.Conn, error) {
+// Close is what rueidis does with a connection that it gives up: because it does
+// not answer, because the node has left the Cluster, or because there is another
+// primary. What it would have told of changes is missed.
+func (c *generationConn) Close() error {
+	g := c.generation
+	if c.peer == server && g.single {
+		g.lose(errLost)
+		return nil
+	}
+	c.closed.Store(true)
+	g.mu.Lock()
+	delete(g.conns, c)
+	g.mu.Unlock()
+	err := c.Conn.Close()
+	if c.peer == server {
+		g.link.watcher().Lost()
+	}
+	return err
+}
+
+func (g *generation) dial(to peer, dial func() (net.Conn, error)) (net.Conn, error) {
 	if g.isLost() {
 		return nil, errLost
 	}
@@ -54,15 +92,34 @@ func (g *generation) dial(dial func() (net.Conn, error)) (net.Conn, error) {
 	if err != nil {
 		return nil, clean{err} // it names the address and the reason
 	}
+	conn := &generationConn{Conn: raw, generation: g, peer: to}
+	further, err := g.add(conn)
+	if err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	if further {
+		g.link.watcher().Lost()
+	}
+	return conn, nil
+}
+
+// add says whether there was a connection to a server before.
+func (g *generation) add(c *generationConn) (further bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.lost {
-		_ = raw.Close()
-		return nil, errLost
+		return false, errLost
 	}
-	conn := &generationConn{Conn: raw, generation: g}
-	g.conns = append(g.conns, conn)
-	return conn, nil
+	if g.conns == nil {
+		g.conns = make(map[*generationConn]struct{})
+	}
+	g.conns[c] = struct{}{}
+	if c.peer != server {
+		return false, nil
+	}
+	further, g.dialed = g.dialed, true
+	return further, nil
 }
 
 // adopt gives the generation its client. It fails, and closes the client, when
@@ -92,7 +149,7 @@ func (g *generation) lose(cause error) {
 	g.conns = nil
 	g.mu.Unlock()
 
-	for _, c := range conns {
+	for c := range conns {
 		c.closed.Store(true)
 		_ = c.Conn.Close()
 	}

@@ -22,6 +22,8 @@ const (
 var (
 	errLost   = clean{errors.New("the connection was lost")}
 	errClosed = clean{errors.New("the store was closed")}
+	// errReplica says that a server takes no writes.
+	errReplica = clean{errors.New("the server is a replica: the address must lead to the primary")}
 )
 
 // link keeps a client connected. rueidis connects in its constructor and, when
@@ -137,7 +139,8 @@ func (l *link) run(a *attempt) {
 }
 
 // drop forgets a lost client, so that the next call connects anew: at once if
-// the lost one had served, otherwise as after an attempt that failed.
+// the lost one had served, otherwise as after an attempt that failed. There is
+// no use in asking a replica again at once.
 func (l *link) drop(g *generation, cause error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,14 +148,16 @@ func (l *link) drop(g *generation, cause error) {
 		return
 	}
 	l.current = nil
-	if g.served.Load() {
-		l.failures = 0
-		if !l.closed {
+	replica := errors.Is(cause, errReplica)
+	if g.served.Load() && !(replica && errors.Is(l.cause, errReplica)) {
+		l.failures, l.cause = 0, nil
+		if !replica && !l.closed {
 			l.logger.Warn("connection to session store is lost", "cause", redact(cause))
 		}
-		return
 	}
-	l.failed(cause)
+	if replica || !g.served.Load() {
+		l.failed(cause)
+	}
 }
 
 // failed counts a failure and sets when to try again. l.mu is held.

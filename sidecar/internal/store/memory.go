@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"slices"
 	"sync"
@@ -40,12 +39,6 @@ type memoryEntry struct {
 }
 
 func (e *memoryEntry) over(now time.Time) bool { return !now.Before(e.ends) || !now.Before(e.idles) }
-
-type memoryLease struct {
-	holder string
-	fence  uint64
-	ends   time.Time
-}
 
 var _ Store = (*Memory)(nil)
 
@@ -181,87 +174,18 @@ func (m *Memory) Indexed(_ context.Context, index string) ([]string, error) {
 	return slices.Clone(m.indexes[index]), nil
 }
 
-// Acquire implements Store.
-func (m *Memory) Acquire(_ context.Context, key string, ttl time.Duration) (Lease, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := m.clock()
-	if held, ok := m.leases[key]; ok && now.Before(held.ends) {
-		return Lease{}, fmt.Errorf("acquire lease: %w", ErrHeld)
-	}
-	for other, held := range m.leases { // few: one for each refresh under way
-		if !now.Before(held.ends) {
-			delete(m.leases, other)
-		}
-	}
-	m.fences++
-	lease := Lease{Key: key, Fence: m.fences, Holder: rand.Text()}
-	m.leases[key] = memoryLease{holder: lease.Holder, fence: lease.Fence, ends: now.Add(ttl)}
-	if e, ok := m.find(key, now); ok {
-		e.fence = lease.Fence
-	}
-	return lease, nil
-}
-
-// Renew implements Store.
-func (m *Memory) Renew(_ context.Context, lease Lease, ttl time.Duration) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := m.clock()
-	held, ok := m.leases[lease.Key]
-	if !ok || held.holder != lease.Holder || !now.Before(held.ends) {
-		return fmt.Errorf("renew lease: %w", ErrNotFound)
-	}
-	held.ends = now.Add(ttl)
-	m.leases[lease.Key] = held
-	return nil
-}
-
-// Release implements Store.
-func (m *Memory) Release(_ context.Context, lease Lease) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.leases[lease.Key].holder == lease.Holder {
-		delete(m.leases, lease.Key)
-	}
-	return nil
-}
-
-// Put implements Store. It returns ErrFull when too many values are held.
-func (m *Memory) Put(_ context.Context, key string, value []byte, ttl time.Duration) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := m.clock()
-	if _, taken := m.values.get(key, now); taken {
-		return fmt.Errorf("put value: %w", ErrExists)
-	}
-	if !m.values.put(key, slices.Clone(value), now, now.Add(ttl)) {
-		return fmt.Errorf("put value: %w", ErrFull)
-	}
-	return nil
-}
-
-// Take implements Store.
-func (m *Memory) Take(_ context.Context, key string) ([]byte, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	value, ok := m.values.get(key, m.clock())
-	if !ok {
-		return nil, fmt.Errorf("take value: %w", ErrNotFound)
-	}
-	m.values.drop(key)
-	return value, nil
-}
-
 // Ping implements Store. A Memory always answers.
 func (m *Memory) Ping(context.Context) error { return nil }
 
-// Close implements Store. It forgets every entry.
+// Close implements Store. It forgets everything.
 func (m *Memory) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.entries)
 	clear(m.indexes)
+	clear(m.leases)
+	clear(m.notes.values)
+	clear(m.values.values)
 }
 
 // find returns a live entry and drops one that is over.
@@ -298,43 +222,6 @@ func (m *Memory) sweep(now time.Time, n int) {
 		}
 	}
 }
-
-// expiring holds values for a while, a bounded number of them.
-type expiring struct {
-	max    int
-	values map[string]expiringValue
-}
-
-type expiringValue struct {
-	value []byte
-	ends  time.Time
-}
-
-func (e *expiring) get(key string, now time.Time) ([]byte, bool) {
-	v, ok := e.values[key]
-	return v.value, ok && now.Before(v.ends)
-}
-
-// put says false when there is no room.
-func (e *expiring) put(key string, value []byte, now, ends time.Time) bool {
-	if len(e.values) >= e.max {
-		for other, v := range e.values {
-			if !now.Before(v.ends) {
-				delete(e.values, other)
-			}
-		}
-	}
-	if _, there := e.values[key]; !there && len(e.values) >= e.max {
-		return false
-	}
-	if e.values == nil {
-		e.values = make(map[string]expiringValue)
-	}
-	e.values[key] = expiringValue{value, ends}
-	return true
-}
-
-func (e *expiring) drop(key string) { delete(e.values, key) }
 
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -43,4 +44,31 @@ func TestMemoryIsBoundedByDefault(t *testing.T) {
 	memory.Close()
 	_, err = memory.Load(t.Context(), "0")
 	want(t, err, store.ErrNotFound)
+}
+
+// What was put and never taken goes, long before there are too many of it.
+func TestMemoryForgetsValuesThatAreOver(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	const most = 1000
+	memory := store.NewMemory(func() time.Time { return now }, most)
+	value := make([]byte, 64<<10)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range 4 * most { // of which 100 are not over
+		want(t, memory.Put(t.Context(), fmt.Sprint(i), value, time.Minute), nil)
+		now = now.Add(600 * time.Millisecond)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 300*int64(len(value)) {
+		t.Errorf("it holds about %d values", grown/int64(len(value)))
+	}
+	runtime.KeepAlive(memory)
+	for i := range 4 * most {
+		_, err := memory.Take(t.Context(), fmt.Sprint(i))
+		if (err == nil) != (i >= 4*most-99) {
+			t.Fatalf("value %d: %v", i, err)
+		}
+	}
 }

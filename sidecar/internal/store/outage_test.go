@@ -132,6 +132,47 @@ func TestReadsSurviveABrokenConnection(t *testing.T) {
 	load(t, redis, key)
 }
 
+// A server that crashed has forgotten the sessions, and its clients know.
+func TestServerRestarts(t *testing.T) {
+	server := redistest.Start(t)
+	redis, w := watched(t, store.RedisOptions{Addresses: []string{server.Address}, Timeout: timeout})
+	create(t, redis, key)
+	w.reset()
+	server.Restart(t)
+	eventually(t, "the server is found again", func() bool {
+		_, err := redis.Load(t.Context(), key)
+		if errors.Is(err, store.ErrNotFound) && !w.lost() {
+			t.Fatal("an answer came before the watcher was told")
+		}
+		return errors.Is(err, store.ErrNotFound)
+	})
+	create(t, redis, key) // its scripts are gone too
+	eventually(t, "the watcher hears of changes", func() bool { return w.count(key) >= 1 })
+}
+
+// A fail-over behind one address leaves connections to what is a replica now.
+func TestServerBecomesAReplica(t *testing.T) {
+	server := redistest.Start(t)
+	redis, w := watched(t, store.RedisOptions{Addresses: []string{server.Address}, Timeout: timeout})
+	create(t, redis, key)
+	connected := ourConnection(t, server.Must(t, "CLIENT", "LIST"))
+	w.reset()
+	server.Must(t, "REPLICAOF", "127.0.0.1", "1")
+	err := redis.Touch(t.Context(), key, idle)
+	want(t, err, store.ErrUnavailable)
+	if !strings.Contains(err.Error(), "the server is a replica") {
+		t.Errorf("the error does not help: %v", err)
+	}
+	if !w.lost() {
+		t.Error("the watcher was not told that changes may have been missed")
+	}
+	server.Must(t, "REPLICAOF", "NO", "ONE")
+	eventually(t, "the store has a primary again", func() bool { return redis.Touch(t.Context(), key, idle) == nil })
+	if ourConnection(t, server.Must(t, "CLIENT", "LIST")) == connected {
+		t.Error("the connection to the replica was kept")
+	}
+}
+
 // While the server is away calls fail at once and one at a time knocks, however
 // many callers there are.
 func TestOutageDoesNotPileUp(t *testing.T) {

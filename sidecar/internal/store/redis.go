@@ -1,11 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -15,22 +15,26 @@ import (
 // or a Cluster. An entry and what belongs to it are in one cluster slot, so keys
 // must have a hash tag, a part in braces, that is followed by a colon.
 //
-// Its user needs no more than this in the server's access control list, for keys
-// and channels of its prefix (a Sentinel set-up needs nothing more of the server,
-// and +ping +sentinel +subscribe of the Sentinels):
+// Its user needs this in the servers' access control lists and no more, on keys
+// that begin with its prefix (such as ~bff:*) and on no channel:
 //
 //	+ping +client|tracking +eval +evalsha +hmget +hget +hset +hincrby +get +set
 //	+getdel +del +exists +incr +pttl +pexpire +time +zadd +zrem +zrange
 //	+zremrangebyscore
 //
-// on a Cluster also +cluster|slots (+cluster|shards from version 8), behind
-// Sentinels +role.
+// Behind Sentinels also +role; on a Cluster also +cluster|slots, or from version
+// 8 on +cluster|shards, and +asking for the time in which its slots move. The
+// Sentinels' user needs, on no key,
+//
+//	+ping +client|tracking +sentinel|sentinels +sentinel|get-master-addr-by-name
+//	+subscribe +unsubscribe &+sentinel &+switch-master &+reboot &+slave &+sdown &-sdown
 //
 // An entry that ended by idling is removed when it is next asked for, at the
 // latest when its lifetime is over.
 type Redis struct {
 	link    *link
 	timeout time.Duration
+	pingKey string
 }
 
 var _ Store = (*Redis)(nil)
@@ -43,7 +47,7 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Redis{link: newLink(o.Logger, o.client), timeout: o.Timeout}, nil
+	return &Redis{link: newLink(o.Logger, o.client), timeout: o.Timeout, pingKey: cmp.Or(o.Prefix, "bff:")}, nil
 }
 
 // Watch implements Store.
@@ -54,8 +58,8 @@ func (r *Redis) Create(ctx context.Context, key string, n New) error {
 	if err := checkLife(n.Lifetime, n.Idle); err != nil {
 		return fmt.Errorf("create session entry: %w", err)
 	}
-	keys := append([]string{key, beside(besideActivity, key), beside(besideNote, key)}, n.Indexes...)
-	args := []string{rueidis.BinaryString(n.Record), rueidis.BinaryString(n.Metadata), millis(n.Lifetime), millis(min(n.Idle, n.Lifetime)), strings.Join(n.Indexes, "\n")}
+	keys := entryKeys(key, n.Indexes)
+	args := []string{rueidis.BinaryString(n.Record), rueidis.BinaryString(n.Metadata), millis(n.Lifetime), millis(min(n.Idle, n.Lifetime)), indexList(n.Indexes)}
 	return r.do(ctx, "create session entry", once, func(ctx context.Context, c rueidis.Client) error {
 		answer, err := createScript.Exec(ctx, c, keys, args).AsInt64()
 		if err == nil && answer == answerConflict {
@@ -70,7 +74,7 @@ func (r *Redis) Load(ctx context.Context, key string) (Entry, error) {
 	var e Entry
 	err := r.do(ctx, "load session entry", repeatable, func(ctx context.Context, c rueidis.Client) error {
 		answers := c.DoMulti(ctx,
-			c.B().Hmget().Key(key).Field(fieldRecord, fieldMetadata, fieldVersion).Build(),
+			c.B().Hmget().Key(key).Field(fieldRecord, fieldMetadata, fieldVersion, fieldIndexes).Build(),
 			c.B().Pttl().Key(beside(besideActivity, key)).Build(),
 			c.B().Get().Key(beside(besideNote, key)).Build())
 		fields, err := answers[0].ToArray()
@@ -88,12 +92,14 @@ func (r *Redis) Load(ctx context.Context, key string) (Entry, error) {
 		switch {
 		case note != "":
 			return &GoneError{Note: note}
-		case len(fields) != 3 || fields[2].IsNil():
+		case len(fields) != 4 || fields[2].IsNil():
 			return ErrNotFound
 		case left <= 0:
 			// Nobody can use it any more. Failing to remove it does no harm: its
 			// lifetime ends all the same.
-			_ = deleteScript.Exec(ctx, c, entryKeys(key), []string{"", "0"}).Error()
+			list, _ := fields[3].ToString()
+			member, indexes := indexed(list)
+			_ = deleteScript.Exec(ctx, c, entryKeys(key, indexes), []string{member, "", "0", "over"}).Error()
 			return ErrNotFound
 		}
 		e, err = decode(fields)
@@ -153,27 +159,35 @@ func (r *Redis) Touch(ctx context.Context, key string, idle time.Duration) error
 // Delete implements Store.
 func (r *Redis) Delete(ctx context.Context, key, note string) error {
 	return r.do(ctx, "delete session entry", repeatable, func(ctx context.Context, c rueidis.Client) error {
-		return deleteScript.Exec(ctx, c, entryKeys(key), []string{note, millis(NoteTime)}).Error()
+		// A script has to name its keys beforehand. An entry's indexes never change.
+		list, err := c.Do(ctx, c.B().Hget().Key(key).Field(fieldIndexes).Build()).ToString()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return err
+		}
+		member, indexes := indexed(list)
+		return deleteScript.Exec(ctx, c, entryKeys(key, indexes), []string{member, note, millis(NoteTime), ""}).Error()
 	})
 }
 
-func entryKeys(key string) []string {
-	return []string{key, beside(besideActivity, key), beside(besideNote, key)}
+func entryKeys(key string, indexes []string) []string {
+	return append([]string{key, beside(besideActivity, key), beside(besideNote, key)}, indexes...)
 }
 
 // Indexed implements Store.
 func (r *Redis) Indexed(ctx context.Context, index string) (keys []string, err error) {
-	err = r.do(ctx, "read session index", repeatable, func(ctx context.Context, c rueidis.Client) (err error) {
-		keys, err = c.Do(ctx, c.B().Zrange().Key(index).Min("0").Max("-1").Build()).AsStrSlice()
+	err = r.do(ctx, "read session index", repeatable, func(ctx context.Context, c rueidis.Client) error {
+		members, err := c.Do(ctx, c.B().Zrange().Key(index).Min("0").Max("-1").Build()).AsStrSlice()
+		keys = memberKeys(members)
 		return err
 	})
 	return keys, err
 }
 
-// Ping implements Store.
+// Ping implements Store. It asks for a key, so that on a Cluster the node that
+// has the sessions answers and not any other.
 func (r *Redis) Ping(ctx context.Context) error {
 	return r.do(ctx, "ping session store", repeatable, func(ctx context.Context, c rueidis.Client) error {
-		return c.Do(ctx, c.B().Ping().Build()).Error()
+		return c.Do(ctx, c.B().Exists().Key(r.pingKey).Build()).Error()
 	})
 }
 
@@ -206,10 +220,16 @@ func (r *Redis) do(ctx context.Context, what string, again bool, call func(conte
 			}
 			return err
 		}
-		if bounded.Err() != nil && ctx.Err() == nil {
+		switch {
+		case bounded.Err() != nil && ctx.Err() == nil:
 			// Our own time-out, not the caller's: the server hangs. A connection that
 			// hangs is worth no further call.
 			g.lose(bounded.Err())
+		case readOnly(err):
+			// Another server is the primary now, and the address leads to it, sooner or
+			// later. This connection never will.
+			err = errReplica
+			g.lose(err)
 		}
 		if !again || !lost(err) || bounded.Err() != nil {
 			return unavailable(what, err)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -11,6 +12,9 @@ import (
 // Acquire implements Store. When the connection breaks before the answer comes,
 // the lease may have been taken all the same; it then ends by itself.
 func (r *Redis) Acquire(ctx context.Context, key string, ttl time.Duration) (Lease, error) {
+	if err := checkLife(ttl); err != nil {
+		return Lease{}, fmt.Errorf("acquire lease: %w", err)
+	}
 	lease := Lease{Key: key, Holder: rand.Text()}
 	keys := []string{key, beside(besideLease, key), beside(besideFence, key)}
 	err := r.do(ctx, "acquire lease", once, func(ctx context.Context, c rueidis.Client) (err error) {
@@ -25,6 +29,9 @@ func (r *Redis) Acquire(ctx context.Context, key string, ttl time.Duration) (Lea
 
 // Renew implements Store.
 func (r *Redis) Renew(ctx context.Context, lease Lease, ttl time.Duration) error {
+	if err := checkLife(ttl); err != nil {
+		return fmt.Errorf("renew lease: %w", err)
+	}
 	return r.do(ctx, "renew lease", repeatable, func(ctx context.Context, c rueidis.Client) error {
 		answer, err := renewScript.Exec(ctx, c, []string{beside(besideLease, lease.Key)}, []string{lease.Holder, millis(ttl)}).AsInt64()
 		if err == nil && answer == answerGone {
@@ -43,6 +50,9 @@ func (r *Redis) Release(ctx context.Context, lease Lease) error {
 
 // Put implements Store.
 func (r *Redis) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if err := checkLife(ttl); err != nil {
+		return fmt.Errorf("put value: %w", err)
+	}
 	return r.do(ctx, "put value", once, func(ctx context.Context, c rueidis.Client) error {
 		err := c.Do(ctx, c.B().Set().Key(key).Value(rueidis.BinaryString(value)).Nx().PxMilliseconds(ttl.Milliseconds()).Build()).Error()
 		if rueidis.IsRedisNil(err) {

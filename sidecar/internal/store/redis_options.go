@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,8 +29,13 @@ const (
 	bufferSize = 32 << 10
 	ringScale  = 8 // 2^8 commands under way
 	oneConn    = -1
-	// keepAlive is how often an idle connection is asked whether it is alive.
+	// keepAlive is how often an idle connection is asked whether it is alive. A
+	// network that swallows everything is noticed after at most twice that and the
+	// time-out, if no call notices it before; until then nobody is told of changes.
 	keepAlive = 10 * time.Second
+	// unusedCache is the size of a cache in which nothing is ever put.
+	unusedCache = 1 << 10
+	clientName  = "bff-sidecar"
 )
 
 // RedisOptions say how to reach a Redis or Valkey server, or several.
@@ -51,8 +57,11 @@ type RedisOptions struct {
 	// Password is asked for at every connection, so that it may be rotated. Nil,
 	// or an empty answer together with an empty Username, sends none.
 	Password func() secret.String
-	// TLS encrypts every connection, with TLS 1.2 or newer, and verifies the server
-	// for its address's host.
+	// TLS encrypts every connection, to Sentinels too, with TLS 1.2 or newer, and
+	// verifies the server for its address's host. The addresses of a Cluster's nodes,
+	// and of the primary that Sentinels name, are those that they announce:
+	// certificates need them as names, whether they are IP addresses or host names
+	// (cluster-preferred-endpoint-type hostname, sentinel announce-hostnames yes).
 	TLS bool
 	// RootCAs are the authorities TLS trusts. Nil is the system's.
 	RootCAs *x509.CertPool
@@ -109,12 +118,21 @@ func isUnix(address string) bool { return strings.HasPrefix(address, "/") }
 // client connects. Every connection of the client belongs to g, which is told
 // of changes.
 func (o RedisOptions) client(g *generation) (rueidis.Client, error) {
+	dialer := net.Dialer{Timeout: o.Timeout, KeepAlive: keepAlive}
+	// rueidis hands back one of these, which tells whom it dials. What TLS needs is
+	// asked for at every connection, in dial.
+	toServer, toSentinel := o.tlsConfig(), new(tls.Config)
 	options := rueidis.ClientOption{
-		InitAddress: o.Addresses,
-		DialCtxFn: func(ctx context.Context, address string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
-			return g.dial(func() (net.Conn, error) { return o.dial(ctx, address, dialer) })
+		InitAddress: slices.Clone(o.Addresses), // which it shuffles
+		DialCtxFn: func(ctx context.Context, address string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {
+			to := server
+			if config == toSentinel {
+				to = sentinel
+			}
+			return g.dial(to, func() (net.Conn, error) { return o.dial(ctx, address, dialer) })
 		},
-		Dialer:            net.Dialer{Timeout: o.Timeout, KeepAlive: keepAlive},
+		TLSConfig:         toServer, // also picks the port of a Cluster's node that has two
+		Dialer:            dialer,
 		ConnWriteTimeout:  o.Timeout,
 		AuthCredentialsFn: o.credentials,
 		// Only a pipelined connection lets a caller give up without breaking it for
@@ -134,29 +152,36 @@ func (o RedisOptions) client(g *generation) (rueidis.Client, error) {
 		CacheSizeEachConn:     unusedCache,
 		// What may be sent twice is decided by who knows what it does.
 		DisableRetry: true,
-		ClientName:   "bff-sidecar",
+		ClientName:   clientName,
+		// Servers would log that the user has no right to it.
+		ClientSetInfo: rueidis.DisableClientSetInfo,
 	}
 	switch o.Topology {
 	case v1alpha1.RedisStandalone:
 		options.ForceSingleClient = true
+		g.single = true
 	case v1alpha1.RedisSentinel:
 		// rueidis would ask for the servers' credentials at the Sentinels too. Each
 		// client is for one generation of connections, so these are as fresh.
 		credentials, _ := o.credentials(rueidis.AuthCredentialsContext{})
 		options.AuthCredentialsFn = nil
 		options.Username, options.Password = credentials.Username, credentials.Password
-		options.Sentinel = rueidis.SentinelOption{MasterSet: o.Sentinel.MasterName, Username: o.Sentinel.Username, ClientName: "bff-sidecar"}
+		options.Sentinel = rueidis.SentinelOption{
+			MasterSet: o.Sentinel.MasterName, Username: o.Sentinel.Username,
+			ClientName: clientName, Dialer: dialer, TLSConfig: toSentinel,
+		}
 		if o.Sentinel.Password != nil {
 			options.Sentinel.Password = o.Sentinel.Password().Reveal()
 		}
 	case v1alpha1.RedisCluster:
 		options.ShuffleInit = true
 	}
-	return rueidis.NewClient(options)
+	client, err := rueidis.NewClient(options)
+	if err != nil && o.Topology == v1alpha1.RedisSentinel {
+		err = clean{fmt.Errorf("find the primary that the Sentinels call %q: %w", o.Sentinel.MasterName, redact(err))}
+	}
+	return client, err
 }
-
-// unusedCache is the size of a cache in which nothing is ever put.
-const unusedCache = 1 << 10
 
 func (o RedisOptions) tracking() []string {
 	options := []string{"BCAST"}
@@ -187,7 +212,18 @@ func (o RedisOptions) dial(ctx context.Context, address string, dialer *net.Dial
 	if err != nil {
 		return nil, err
 	}
-	config := &tls.Config{ServerName: host, RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12}
+	config := o.tlsConfig()
+	config.ServerName = host
+	secure := tls.Dialer{NetDialer: dialer, Config: config}
+	return secure.DialContext(ctx, "tcp", address)
+}
+
+// tlsConfig is nil without TLS.
+func (o RedisOptions) tlsConfig() *tls.Config {
+	if !o.TLS {
+		return nil
+	}
+	config := &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12}
 	if o.ClientCertificate != nil {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			certificate, err := o.ClientCertificate()
@@ -197,6 +233,5 @@ func (o RedisOptions) dial(ctx context.Context, address string, dialer *net.Dial
 			return certificate, err
 		}
 	}
-	secure := tls.Dialer{NetDialer: dialer, Config: config}
-	return secure.DialContext(ctx, "tcp", address)
+	return config
 }

@@ -138,20 +138,31 @@ func TestForeignHash(t *testing.T) {
 	}
 }
 
-func TestTLS(t *testing.T) {
-	dir := t.TempDir()
-	roots := writeCertificate(t, dir)
-	server := redistest.StartTCP(t, "--tls-port", "--tls-auth-clients", "no",
-		"--tls-cert-file", filepath.Join(dir, "cert.pem"), "--tls-key-file", filepath.Join(dir, "key.pem"), "--tls-ca-cert-file", filepath.Join(dir, "cert.pem"))
+// The store needs a server that tells it of changes.
+func TestUserMayNotTrack(t *testing.T) {
+	server := redistest.Start(t)
+	server.Must(t, "ACL", "SETUSER", "bff", "on", ">pass", "allkeys", "allcommands", "-client|tracking")
+	redis := newRedis(t, store.RedisOptions{Addresses: []string{server.Address}, Username: "bff", Password: password("pass")})
+	err := redis.Ping(t.Context())
+	want(t, err, store.ErrUnavailable)
+	if !strings.Contains(err.Error(), "CLIENT TRACKING") {
+		t.Errorf("the error does not help: %v", err)
+	}
+	discreet(t, err)
+}
 
-	redis := newRedis(t, store.RedisOptions{Addresses: []string{server.TCP}, TLS: true, RootCAs: roots})
+func TestTLS(t *testing.T) {
+	pki := newPKI(t)
+	server := redistest.StartTCP(t, "--tls-port", pki.server("--tls-auth-clients", "no")...)
+
+	redis := newRedis(t, store.RedisOptions{Addresses: []string{server.TCP}, TLS: true, RootCAs: pki.roots})
 	create(t, redis, key)
 	load(t, redis, key)
 
 	_, port, _ := net.SplitHostPort(server.TCP)
 	for name, o := range map[string]store.RedisOptions{
 		"an unknown authority": {Addresses: []string{server.TCP}, TLS: true, RootCAs: x509.NewCertPool()},
-		"another name":         {Addresses: []string{net.JoinHostPort("localhost", port)}, TLS: true, RootCAs: roots},
+		"another name":         {Addresses: []string{net.JoinHostPort("localhost", port)}, TLS: true, RootCAs: pki.roots},
 		"no TLS":               {Addresses: []string{server.TCP}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -163,22 +174,14 @@ func TestTLS(t *testing.T) {
 // The server knows its clients by certificate. The certificate is asked for at
 // every connection, so that a renewed one is used without a restart.
 func TestClientCertificate(t *testing.T) {
-	dir := t.TempDir()
-	roots := writeCertificate(t, dir)
-	file := func(name string) string { return filepath.Join(dir, name) }
-	server := redistest.StartTCP(t, "--tls-port", "--tls-auth-clients", "yes",
-		"--tls-cert-file", file("cert.pem"), "--tls-key-file", file("key.pem"), "--tls-ca-cert-file", file("cert.pem"))
-	known, err := tls.LoadX509KeyPair(file("cert.pem"), file("key.pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	pki := newPKI(t)
+	server := redistest.StartTCP(t, "--tls-port", pki.server()...)
 	var shown atomic.Pointer[tls.Certificate]
-	redis := newRedis(t, store.RedisOptions{
-		Addresses: []string{server.TCP}, TLS: true, RootCAs: roots,
-		ClientCertificate: func() (*tls.Certificate, error) { return shown.Load(), nil },
-	})
+	o := pki.client(store.RedisOptions{Addresses: []string{server.TCP}})
+	o.ClientCertificate = func() (*tls.Certificate, error) { return shown.Load(), nil }
+	redis := newRedis(t, o)
 	want(t, redis.Ping(t.Context()), store.ErrUnavailable)
-	shown.Store(&known)
+	shown.Store(&pki.certificate)
 	eventually(t, "the certificate is shown", func() bool { return redis.Ping(t.Context()) == nil })
 	create(t, redis, key)
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/redis/rueidis"
@@ -16,6 +17,7 @@ const (
 	fieldRecord   = "record"
 	fieldMetadata = "metadata"
 	fieldVersion  = "version"
+	fieldIndexes  = "indexes"
 )
 
 // Kinds of keys beside an entry.
@@ -46,23 +48,51 @@ const (
 
 // KEYS: entry, activity, note, then the indexes.
 // ARGV: record, metadata, lifetime in ms, idle time in ms, names of the indexes.
-// An index is a sorted set of keys by the end of their lifetime, which is also
-// how those are found that are over. What needs memory comes first: a full
-// server refuses a script at its first command only.
+// An index is a sorted set of members by the end of their lifetime, which is how
+// those are found that are over. What needs memory comes first: a full server
+// refuses a script at its first command only.
 var createScript = rueidis.NewLuaScript(`
 if redis.call('EXISTS', KEYS[1], KEYS[2]) == 2 then return 2 end
-redis.call('HSET', KEYS[1], 'record', ARGV[1], 'metadata', ARGV[2], 'version', '1', 'indexes', ARGV[5])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local member = string.format('%012d%06d', time[1], time[2]) .. ' ' .. KEYS[1]
+redis.call('HSET', KEYS[1], 'record', ARGV[1], 'metadata', ARGV[2], 'version', '1', 'indexes', member .. ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('SET', KEYS[2], '', 'PX', ARGV[4])
 redis.call('DEL', KEYS[3])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for i = 4, #KEYS do
   redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
-  redis.call('ZADD', KEYS[i], now + ARGV[3], KEYS[1])
+  redis.call('ZADD', KEYS[i], now + ARGV[3], member)
   if redis.call('PTTL', KEYS[i]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[i], ARGV[3]) end
 end
 return 1`)
+
+// indexList is what createScript appends to an entry's member in the field
+// indexes.
+func indexList(indexes []string) string {
+	var list strings.Builder
+	for _, index := range indexes {
+		list.WriteString("\n" + index)
+	}
+	return list.String()
+}
+
+// indexed takes the field indexes apart: the entry's member in its indexes, and
+// their names.
+func indexed(field string) (member string, indexes []string) {
+	parts := strings.Split(field, "\n")
+	return parts[0], parts[1:]
+}
+
+// memberKeys are the keys of an index's members, oldest first. A member is when
+// its entry was created, which sorts as text, a space, and the key.
+func memberKeys(members []string) []string {
+	slices.Sort(members)
+	for i, member := range members {
+		_, members[i], _ = strings.Cut(member, " ")
+	}
+	return members
+}
 
 // KEYS: entry, activity, fence. ARGV: expected version, record, metadata, fence
 // of the lease or an empty string. HSET leaves the time to live alone.
@@ -83,16 +113,14 @@ if left >= 0 and left < idle then idle = left end
 redis.call('PEXPIRE', KEYS[2], idle)
 return 1`)
 
-// KEYS: entry, activity, note. ARGV: note, its time in ms. The indexes have the
-// entry's hash tag, so they are in its slot.
+// KEYS: entry, activity, note, then the indexes. ARGV: member of the indexes,
+// note, its time in ms, 'over' if a live entry is to stay.
 var deleteScript = rueidis.NewLuaScript(`
-local indexes = redis.call('HGET', KEYS[1], 'indexes')
 local live = redis.call('EXISTS', KEYS[1], KEYS[2]) == 2
+if live and ARGV[4] == 'over' then return 2 end
 redis.call('DEL', KEYS[1], KEYS[2])
-if indexes then
-  for index in string.gmatch(indexes, '[^\n]+') do redis.call('ZREM', index, KEYS[1]) end
-end
-if live and ARGV[1] ~= '' then redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2]) end
+for i = 4, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
+if live and ARGV[2] ~= '' then redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3]) end
 return 1`)
 
 // KEYS: entry, lease, fence. ARGV: holder, time in ms. The answer is the fence,

@@ -1,5 +1,8 @@
-// Package store is where sealed sessions live. A store knows nothing of what
-// it keeps: records and metadata are sealed before they get here.
+// Package store is where sealed sessions live: in this process (Memory) or in
+// Redis or Valkey servers that all replicas share (Redis).
+//
+// A store sees sealed bytes, keys that are hashes, and times. It holds nothing
+// that opens a record.
 package store
 
 import (
@@ -75,17 +78,17 @@ type Store interface {
 	// them may be over.
 	Indexed(ctx context.Context, index string) ([]string, error)
 
-	// Acquire takes the lease of a key for a time. It returns ErrHeld while
-	// somebody else has it.
+	// Acquire takes the lease of a key for a time, at least a millisecond. It
+	// returns ErrHeld while somebody else has it.
 	Acquire(ctx context.Context, key string, ttl time.Duration) (Lease, error)
 	// Renew holds a lease for longer. It returns ErrNotFound if it was lost.
 	Renew(ctx context.Context, lease Lease, ttl time.Duration) error
 	// Release gives a lease back. It returns nil if it was lost.
 	Release(ctx context.Context, lease Lease) error
 
-	// Put stores a value that Take takes out again, once, before ttl is over. It
-	// returns ErrExists when the key is taken, which makes it good for things that
-	// may happen once.
+	// Put stores a value that Take takes out again, once, before ttl is over, which
+	// is at least a millisecond. It returns ErrExists when the key is taken, which
+	// makes it good for things that may happen once.
 	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error
 	// Take reads a value and removes it. It returns ErrNotFound.
 	Take(ctx context.Context, key string) ([]byte, error)
@@ -142,8 +145,8 @@ func (e *GoneError) Error() string { return ErrNotFound.Error() + ", it was dele
 // Unwrap is ErrNotFound.
 func (e *GoneError) Unwrap() error { return ErrNotFound }
 
-// errLife says that an entry would be over before it began.
-var errLife = errors.New("lifetime and idle time must be at least 1ms")
+// errLife says that something would be over before it began.
+var errLife = errors.New("what is stored must last at least 1ms")
 
 func checkLife(spans ...time.Duration) error {
 	for _, d := range spans {

@@ -1,14 +1,11 @@
 package store_test
 
 import (
-	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/bff-operator/bff-operator/api/v1alpha1"
 	"github.com/bff-operator/bff-operator/sidecar/internal/store"
 	"github.com/bff-operator/bff-operator/sidecar/internal/store/redistest"
 )
@@ -137,66 +134,6 @@ func TestWatcherDoubtsEverythingBeforeTheNextAnswer(t *testing.T) {
 			}
 			return err == nil
 		})
-	}
-}
-
-// failoverPatience is how long servers may take to agree on another primary. A
-// Sentinel on a busy machine distrusts its clock for half a minute at a time.
-const failoverPatience = 3 * time.Minute
-
-// A primary goes, a Sentinel names another one, and the store goes on with it.
-func TestSentinelFailover(t *testing.T) {
-	set := redistest.StartSentinel(t, "bff")
-	redis, w := watched(t, store.RedisOptions{
-		Topology: v1alpha1.RedisSentinel, Addresses: []string{set.Sentinel.TCP}, Timeout: time.Second, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Sentinel: store.Sentinel{MasterName: "bff"},
-	})
-	const key = watchedPrefix + "s:1"
-	create(t, redis, key)
-	set.WaitReplicated(t)
-	w.reset()
-	set.Primary.Kill(t)
-	var last string
-	eventuallyWithin(t, failoverPatience, "the store serves from the new primary", func() bool {
-		e, err := redis.Load(t.Context(), key)
-		if s := fmt.Sprint(err); s != last {
-			last = s
-			t.Log(time.Now().Format("05.000"), s)
-		}
-		return err == nil && string(e.Record) == "first" && redis.Touch(t.Context(), key, idle) == nil
-	})
-	if !w.lost() {
-		t.Error("the watcher was not told that changes may have been missed")
-	}
-}
-
-// The node that has the policy's slot goes, its replica takes over.
-func TestClusterFailover(t *testing.T) {
-	cluster := redistest.StartCluster(t)
-	redis, w := watched(t, store.RedisOptions{
-		Topology: v1alpha1.RedisCluster, Addresses: cluster.Addresses(), Timeout: time.Second,
-	})
-	const key = watchedPrefix + "s:1"
-	create(t, redis, key)
-	owner := cluster.Owner(t, key)
-	w.reset()
-	owner.Kill(t)
-	eventuallyWithin(t, failoverPatience, "the store serves from the replica", func() bool {
-		e, err := redis.Load(t.Context(), key)
-		return err == nil && string(e.Record) == "first" && redis.Replace(t.Context(), key, entry("second", 1), nil) == nil
-	})
-	if !w.lost() {
-		t.Error("the watcher was not told that changes may have been missed")
-	}
-	eventually(t, "the watcher hears of changes at the new owner", func() bool { return w.count(key) >= 1 })
-}
-
-func eventuallyWithin(t *testing.T, limit time.Duration, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(limit); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so after %s: %s", limit, what)
-		}
 	}
 }
 

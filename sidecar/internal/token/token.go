@@ -3,8 +3,10 @@
 package token
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -121,6 +123,21 @@ func (s Set) With(t Target, a Access) Set {
 	}
 	narrowed[t.Key()] = a
 	s.Narrowed = narrowed
+	return s
+}
+
+// WithKey is the set with another key. Access tokens that are bound to a former
+// one are of no use without it, and are left out.
+func (s Set) WithKey(key []byte) Set {
+	if bytes.Equal(s.Key, key) {
+		return s
+	}
+	s.Key = key
+	if s.Access.Type == DPoP {
+		s.Access = Access{}
+	}
+	s.Narrowed = maps.Clone(s.Narrowed)
+	maps.DeleteFunc(s.Narrowed, func(_ string, a Access) bool { return a.Type == DPoP })
 	return s
 }
 

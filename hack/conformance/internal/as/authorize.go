@@ -219,6 +219,9 @@ func (s *Server) approve(w http.ResponseWriter, a *authorization) {
 		params: a.params, dpopKey: cmp.Or(a.params.Get("dpop_jkt"), a.dpopKey), user: b.user(), acr: cmp.Or(acr, "1"),
 		authTime: b.AuthTime, sid: "sid-" + token(12), expires: s.now().Add(time.Minute), family: token(6),
 	}
+	if b.WithoutDPoP {
+		c.dpopKey = "" // a parameter it does not know
+	}
 	if c.authTime.IsZero() {
 		c.authTime = s.now()
 	}
@@ -278,7 +281,7 @@ func (s *Server) Code(params url.Values) string {
 	value := s.mint("authorization code", "MARKER-code-")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.codes[value] = &code{params: params, user: s.behaviour.user(), acr: "1", authTime: time.Now(), sid: "sid-" + token(12),
+	s.codes[value] = &code{params: params, dpopKey: params.Get("dpop_jkt"), user: s.behaviour.user(), acr: "1", authTime: time.Now(), sid: "sid-" + token(12),
 		expires: time.Now().Add(time.Minute), family: token(6)}
 	return value
 }

@@ -63,6 +63,8 @@ type Behaviour struct {
 	WithoutEndSession     bool
 	WithoutRevocation     bool
 	WithoutUserInfo       bool
+	// RevokeOne has a revocation end the token it names and no other of its grant.
+	RevokeOne bool
 	// RequireDPoP refuses token requests without a proof.
 	RequireDPoP bool
 	// WithoutDPoP ignores proofs and issues Bearer tokens.

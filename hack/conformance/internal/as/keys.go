@@ -155,7 +155,15 @@ func (s *Server) Sign(claims, header map[string]any) string {
 }
 
 // ForeignKey makes a key that nobody publishes.
-func ForeignKey(algorithm string) crypto.Signer { return newSigningKey(algorithm).private }
+func ForeignKey(algorithm string) crypto.Signer {
+	key := newSigningKey(algorithm).private
+	if _, shared := key.(*rsa.PrivateKey); shared { // it may be another provider's
+		fresh, err := rsa.GenerateKey(rand.Reader, 2048)
+		must(err)
+		return fresh
+	}
+	return key
+}
 
 // SignWith signs claims with any key: a crypto.Signer, or bytes for HS256. The
 // algorithm "none" signs nothing.

@@ -1,5 +1,6 @@
-// Package redistest runs a real redis-server for a test, and a proxy that
-// makes the network before it misbehave.
+// Package redistest runs real Redis servers for a test: one, one with a replica
+// and a Sentinel, or a Cluster. A proxy makes the network before a server
+// misbehave.
 package redistest
 
 import (
@@ -31,6 +32,7 @@ type Server struct {
 
 	clusterPort int
 
+	line    []string // how it is started
 	process *exec.Cmd
 	exited  chan struct{}
 	output  *bytes.Buffer
@@ -81,8 +83,8 @@ func startWith(t testing.TB, config, portFlag string, args []string) (*Server, e
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 
-	s := &Server{Address: filepath.Join(dir, "socket"), exited: make(chan struct{}), output: new(bytes.Buffer)}
-	var line []string
+	s := &Server{Address: filepath.Join(dir, "socket")}
+	line := []string{binary}
 	if config != "" {
 		line = append(line, config)
 	}
@@ -102,20 +104,47 @@ func startWith(t testing.TB, config, portFlag string, args []string) (*Server, e
 			line = append(line, "--cluster-port", strconv.Itoa(s.clusterPort))
 		}
 	}
-	s.process = exec.Command(binary, append(line, args...)...)
-	s.process.Stdout, s.process.Stderr = s.output, s.output
-	if err := s.process.Start(); err != nil {
-		return nil, fmt.Errorf("start redis-server: %w", err)
+	s.line = append(line, args...)
+	if err := s.run(); err != nil {
+		return nil, err
+	}
+	t.Cleanup(s.stop)
+	return s, s.waitReady(t.Context())
+}
+
+func (s *Server) run() error {
+	process, exited, output := exec.Command(s.line[0], s.line[1:]...), make(chan struct{}), new(bytes.Buffer)
+	process.Stdout, process.Stderr = output, output
+	if err := process.Start(); err != nil {
+		return fmt.Errorf("start redis-server: %w", err)
 	}
 	go func() {
-		_ = s.process.Wait()
-		close(s.exited)
+		_ = process.Wait()
+		close(exited)
 	}()
-	t.Cleanup(func() {
-		_ = s.process.Process.Kill()
-		<-s.exited
-	})
-	return s, s.waitReady(t.Context())
+	s.process, s.exited, s.output = process, exited, output
+	return nil
+}
+
+func (s *Server) stop() {
+	_ = s.process.Process.Kill()
+	<-s.exited
+}
+
+// Kill ends a server as a crash would.
+func (s *Server) Kill() { s.stop() }
+
+// Restart crashes a server, which forgets everything, and starts it again at the
+// same addresses.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.stop()
+	if err := s.run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.waitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *Server) waitReady(ctx context.Context) error {
