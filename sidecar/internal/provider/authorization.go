@@ -88,11 +88,11 @@ func (c *Client) parameters(m metadata, r AuthorizationRequest) url.Values {
 			form.Set(name, value)
 		}
 	}
-	asked := r.Parameters.Prompt
+	standing := ""
 	for _, further := range p.AuthorizationParameters {
 		switch {
 		case further.Name == "prompt":
-			asked = cmp.Or(asked, further.Value)
+			standing = further.Value
 		case !slices.Contains(v1alpha1.ReservedParameters, further.Name):
 			set(further.Name, further.Value)
 		}
@@ -111,7 +111,7 @@ func (c *Client) parameters(m metadata, r AuthorizationRequest) url.Values {
 	if maxAge := shorter(c.config.MaxAge, r.Parameters.MaxAge); maxAge != nil {
 		set("max_age", strconv.FormatInt(int64(*maxAge/time.Second), 10))
 	}
-	set("prompt", prompt(asked, p.Scopes, m.PromptValues))
+	set("prompt", prompt(r.Parameters.Prompt, standing, p.Scopes, m.PromptValues))
 	set("login_hint", r.Parameters.LoginHint)
 	set("ui_locales", r.Parameters.UILocales)
 	if r.Key != nil {
@@ -120,16 +120,19 @@ func (c *Client) parameters(m metadata, r AuthorizationRequest) url.Values {
 	return form
 }
 
-// prompt is the page's or the policy's, or else consent where offline_access
-// demands it (OpenID Connect Core section 11), unless the provider says that it
-// knows no consent.
-func prompt(asked string, scopes, known []string) string {
-	const consent = "consent"
+// prompt is what the page asks for, or else the policy. Where offline_access
+// demands consent (OpenID Connect Core section 11, OIDC-15) the page's prompt has
+// it added, unless the policy decides otherwise, nobody is to be asked, or the
+// provider says that it knows no consent.
+func prompt(asked, standing string, scopes, known []string) string {
+	const none, consent = "none", "consent"
+	prompts := strings.Fields(asked)
 	switch {
-	case asked != "":
+	case standing != "":
+		return cmp.Or(asked, standing)
+	case !slices.Contains(scopes, "offline_access"), len(known) > 0 && !slices.Contains(known, consent),
+		slices.Contains(prompts, none), slices.Contains(prompts, consent):
 		return asked
-	case slices.Contains(scopes, "offline_access") && (len(known) == 0 || slices.Contains(known, consent)):
-		return consent
 	}
-	return ""
+	return strings.Join(append(prompts, consent), " ")
 }

@@ -77,6 +77,7 @@ func TestAuthorizationRequest(t *testing.T) {
 			config: func(c *provider.Config) { c.Provider.Scopes = []string{"openid"} },
 			want:   url.Values{"prompt": nil, "scope": {"openid"}}},
 		"OIDC-15 the page's prompt":      {parameters: provider.Parameters{Prompt: "none"}, want: url.Values{"prompt": {"none"}}},
+		"OIDC-15 the page's and consent": {parameters: provider.Parameters{Prompt: "login"}, want: url.Values{"prompt": {"login consent"}}},
 		"OIDC-15 consent is advertised":  {metadata: func(m map[string]any) { m["prompt_values_supported"] = []string{"none", "consent"} }},
 		"OIDC-15 consent is not known":   {metadata: func(m map[string]any) { m["prompt_values_supported"] = []string{"none", "login"} }, want: url.Values{"prompt": nil}},
 		"the page's hint and languages":  {parameters: provider.Parameters{LoginHint: "a&b", UILocales: "de fr"}, want: url.Values{"login_hint": {"a&b"}, "ui_locales": {"de fr"}}},
