@@ -18,7 +18,8 @@ for module in . hack/cluster hack/cluster/coredns hack/images; do
   go -C "$module" mod tidy -diff >/dev/null || complain "run go mod tidy in $module"
 done
 go vet -tags e2e ./hack/e2e/... || complain "go vet fails in hack/e2e"
-GOFLAGS=-mod=mod go run "$STATICCHECK" -tags e2e ./... || complain "staticcheck has findings"
+go vet -tags conformance ./hack/conformance/... || complain "go vet fails in hack/conformance"
+GOFLAGS=-mod=mod go run "$STATICCHECK" -tags e2e,conformance ./... || complain "staticcheck has findings"
 
 # Generate into a copy of the checked-in files, then compare.
 before=$(mktemp -d)
