@@ -108,9 +108,6 @@ func (s *Server) Drain() {
 	}
 }
 
-// Draining says whether Drain was called.
-func (s *Server) Draining() bool { return s.draining.Load() }
-
 // Handler answers browsers.
 func (s *Server) Handler() http.Handler {
 	return problem.Identify(patiently(http.HandlerFunc(s.serve)))
