@@ -128,7 +128,8 @@ func TestParametersArePassedOn(t *testing.T) {
 		"scope": {"admin"}, "redirect_uri": {"https://evil.example"}, "state": {"x"}, "client_id": {"x"}, "response_type": {"token"}, "request": {"x"},
 	}).Query()
 	for name, want := range map[string]string{
-		"prompt": "login", "login_hint": "alice@example.com", "acr_values": "gold silver", "max_age": "0", "ui_locales": "de-CH en",
+		"prompt":     "login consent", // OIDC-15, for offline_access
+		"login_hint": "alice@example.com", "acr_values": "gold silver", "max_age": "0", "ui_locales": "de-CH en",
 		"client_id": providertest.ClientID, "response_type": "code", "redirect_uri": publicURL + "/bff/callback", "code_challenge_method": "S256",
 	} {
 		if got := q[name]; len(got) != 1 || got[0] != want {

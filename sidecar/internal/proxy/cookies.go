@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"strings"
+	"unicode"
 )
 
 // cookiePrefix begins the name of every cookie the sidecar sets: the session's
@@ -15,9 +16,9 @@ func ours(name string) bool {
 	return len(name) >= len(cookiePrefix) && strings.EqualFold(name[:len(cookiePrefix)], cookiePrefix)
 }
 
-// blank is what net/http leaves out around names. Line breaks never get through
-// its server; who reads the header must agree with it all the same.
-const blank = " \t\r\n"
+// isBlank is what may stand before a name without being part of it: all that any
+// reader might leave out. Most of it never gets through net/http's server.
+func isBlank(r rune) bool { return r == '=' || unicode.IsSpace(r) }
 
 // withoutOurs removes the sidecar's cookies from a request to the application,
 // which keeps its own (BFF-05).
@@ -29,9 +30,9 @@ func withoutOurs(h http.Header) {
 	var kept []string
 	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
-			pair = strings.Trim(pair, blank)
+			pair = strings.TrimSpace(pair)
 			name, _, _ := strings.Cut(pair, "=")
-			if pair != "" && !ours(strings.Trim(name, blank)) {
+			if pair != "" && !ours(strings.TrimSpace(name)) {
 				kept = append(kept, pair)
 			}
 		}
@@ -51,8 +52,8 @@ func withoutSettingOurs(h http.Header) {
 	var kept []string
 	for _, line := range lines {
 		pair, _, _ := strings.Cut(line, ";")
-		name, _, _ := strings.Cut(strings.TrimLeft(pair, "="+blank), "=")
-		if !ours(strings.TrimRight(name, blank)) {
+		name, _, _ := strings.Cut(strings.TrimLeftFunc(pair, isBlank), "=")
+		if !ours(strings.TrimSpace(name)) {
 			kept = append(kept, line)
 		}
 	}
