@@ -30,7 +30,7 @@ func withoutOurs(h http.Header) {
 	var kept []string
 	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
-			pair = strings.TrimSpace(pair)
+			pair = strings.Trim(pair, " \t") // no more: what is left is sent as it is
 			name, _, _ := strings.Cut(pair, "=")
 			if pair != "" && !ours(strings.TrimSpace(name)) {
 				kept = append(kept, pair)
