@@ -23,10 +23,12 @@ type outage struct {
 }
 
 const (
-	// settleAfter is the shortest outage that a lease may not have outlasted.
+	// settleAfter is the shortest outage in which a lease may have run out. One that
+	// was about to be extended has more than three seconds left; each process notices
+	// an outage at its own next call, so this is well below that.
 	settleAfter = time.Second
-	// settleTime is longer than any replica takes to find the store again and to store
-	// what waits.
+	// settleTime is longer than any replica takes to find the store again (2 s at
+	// most between its attempts) and to store what waits (longestRetry).
 	settleTime = 3 * time.Second
 )
 

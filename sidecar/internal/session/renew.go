@@ -73,15 +73,9 @@ func (s *Sessions) turn(ctx context.Context, h handle, w want) (*Session, *tenur
 			continue
 		}
 		if rest := s.outage.settles(s.clock()); rest > 0 {
-			timer := time.NewTimer(rest)
-			select {
-			case <-changed:
-			case <-timer.C:
-			case <-timeout.C:
-				timer.Stop()
+			if !either(changed, rest, timeout.C) {
 				return nil, nil, errOvertaken
 			}
-			timer.Stop()
 			continue
 		}
 		asked := s.clock()
@@ -97,16 +91,24 @@ func (s *Sessions) turn(ctx context.Context, h handle, w want) (*Session, *tenur
 		if err := s.heard(ctx, err); !errors.Is(err, store.ErrHeld) {
 			return nil, nil, err
 		}
-		poll := time.NewTimer(turnPoll/2 + rand.N(turnPoll))
-		select {
-		case <-changed:
-		case <-poll.C:
-		case <-timeout.C:
-			poll.Stop()
+		if !either(changed, turnPoll/2+rand.N(turnPoll), timeout.C) {
 			return nil, nil, errOvertaken
 		}
-		poll.Stop()
 	}
+}
+
+// either waits for a change, but not longer than d. It says false when the time
+// for all of the waiting is over.
+func either(changed <-chan struct{}, d time.Duration, timeout <-chan time.Time) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-changed:
+	case <-timer.C:
+	case <-timeout:
+		return false
+	}
+	return true
 }
 
 // begin reads the session under the lease: only what is read now is sure to be

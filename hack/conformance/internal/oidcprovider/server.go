@@ -79,15 +79,15 @@ type Event struct {
 // their package.
 const folder = "oidcprovider"
 
-// Start starts a provider that ends with the test. It skips the test when there
+// Start starts a provider that ends with the test. It fails the test when there
 // is no node, or npm has not installed oidc-provider.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
-		t.Skip("needs node")
+		t.Fatal("node is not on the PATH. These tests need it: make conformance installs it")
 	}
 	if _, err := os.Stat(filepath.Join(folder, "node_modules", "oidc-provider")); err != nil {
-		t.Skip("needs oidc-provider: run npm ci in hack/conformance/oidcprovider")
+		t.Fatal("oidc-provider is not installed: run npm ci in hack/conformance/oidcprovider, as make conformance does")
 	}
 	path := filepath.Join(t.TempDir(), "provider.json")
 	if err := os.WriteFile(path, document(t, o), 0o600); err != nil {
