@@ -9,6 +9,9 @@ import (
 // FuzzCookies: whatever a browser sends, no server that parses cookies finds
 // one of ours in what goes to the application, and every other one is kept.
 func FuzzCookies(f *testing.F) {
+	// By default net/http sees no cookie at all among more than 3,000, and so could
+	// not tell what was kept.
+	f.Setenv("GODEBUG", "httpcookiemaxnum=0")
 	f.Add("a=1; __Host-Http-bff=x; b=2", "")
 	f.Add("__Host-Http-bff = x;;;", "__host-http-BFF-tx-1=y")
 	f.Add(`a="x; __Host-Http-bff=y"; b`, "\t__Host-Http-bff\t=z")
