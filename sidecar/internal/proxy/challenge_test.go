@@ -7,45 +7,9 @@ import (
 	"time"
 
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/challenge"
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
 )
-
-// STEP-01: token and quoted forms, several challenges in one header or many.
-func TestParseChallenges(t *testing.T) {
-	for text, want := range map[string]string{
-		``:                         ``,
-		`Bearer`:                   `Bearer`,
-		`Bearer realm="x"`:         `Bearer realm=x`,
-		`bearer Realm = "x" , a=b`: `bearer Realm=x a=b`,
-		`Basic realm="a, Bearer b=c", Bearer error=invalid_token`: `Basic realm=a, Bearer b=c | Bearer error=invalid_token`,
-		`Negotiate YWJj==, Bearer`:                                `Negotiate | Bearer`,
-		`Negotiate YWJj`:                                          `Negotiate`,
-		`Negotiate,Basic realm=""`:                                `Negotiate | Basic realm=`,
-		`,, Bearer ,, a="b" ,`:                                    `Bearer a=b`,
-		`Bearer a="q\"uo\\te"`:                                    `Bearer a=q"uo\te`,
-		"Bearer\ta=b":                                             `Bearer a=b`,
-		"Bearer a=b\nDPoP algs=\"ES256 EdDSA\"":                   `Bearer a=b | DPoP algs=ES256 EdDSA`,
-	} {
-		challenges, ok := parseChallenges(lines(text))
-		var got []string
-		for _, c := range challenges {
-			parts := []string{c.scheme}
-			for _, p := range c.parameters {
-				parts = append(parts, p.name+"="+p.value)
-			}
-			got = append(got, strings.Join(parts, " "))
-		}
-		if !ok || strings.Join(got, " | ") != want {
-			t.Errorf("%q: %q, %t, want %q", text, strings.Join(got, " | "), ok, want)
-		}
-	}
-	for _, text := range []string{`a=b`, `="x"`, `Bearer a="x`, `Bearer a="x\`, `Bearer a=, b=`, `Bearer a=b c=d`, `Bearer a="b"c`, `Bearer (`, `"x"`, `Bearer a b`,
-		strings.Repeat("Bearer,", 17), "Bearer a=" + strings.Repeat("x", 9000)} {
-		if challenges, ok := parseChallenges(lines(text)); ok {
-			t.Errorf("%.40q was read as %+v", text, challenges)
-		}
-	}
-}
 
 func lines(text string) []string {
 	if text == "" {
@@ -181,11 +145,11 @@ func FuzzChallenges(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		values := strings.Split(text, "\n")
 		kept := withoutDPoP(values)
-		left, ok := parseChallenges(kept)
+		left, ok := challenge.Parse(kept)
 		if !ok && strings.Contains(strings.ToLower(strings.Join(kept, ",")), "dpop") {
 			t.Fatalf("%q: %q is left, and nobody can say what it is", text, kept)
 		}
-		if slices.ContainsFunc(left, func(c challenge) bool { return c.is("DPoP") }) {
+		if slices.ContainsFunc(left, func(c challenge.Challenge) bool { return c.Is("DPoP") }) {
 			t.Fatalf("%q: a DPoP challenge is left in %q", text, kept)
 		}
 		refusesToken(values, "Bearer")

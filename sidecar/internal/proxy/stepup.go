@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
+	"github.com/bff-operator/bff-operator/sidecar/internal/challenge"
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
 )
 
@@ -27,28 +28,28 @@ type stepUp struct {
 // stepUpOf finds what an upstream asks for. It is not ok if it asks for nothing,
 // or in a way that cannot be read or passed on (STEP-02).
 func stepUpOf(values []string) (want stepUp, ok bool) {
-	challenges, ok := parseChallenges(values)
+	challenges, ok := challenge.Parse(values)
 	if !ok {
 		return stepUp{}, false
 	}
 	for _, c := range challenges {
-		if problem, _ := c.get("error"); problem == insufficientAuthentication && (c.is("Bearer") || c.is("DPoP")) {
+		if problem, _ := c.Get("error"); problem == insufficientAuthentication && (c.Is("Bearer") || c.Is("DPoP")) {
 			return readStepUp(c)
 		}
 	}
 	return stepUp{}, false
 }
 
-func readStepUp(c challenge) (want stepUp, ok bool) {
-	if c.has("acr_values") {
-		value, _ := c.get("acr_values")
+func readStepUp(c challenge.Challenge) (want stepUp, ok bool) {
+	if c.Has("acr_values") {
+		value, _ := c.Get("acr_values")
 		want.acrValues = strings.Fields(value)
 		if n := len(want.acrValues); n == 0 || n > maxACRValues || slices.ContainsFunc(want.acrValues, notACR) {
 			return stepUp{}, false
 		}
 	}
-	if c.has("max_age") {
-		value, _ := c.get("max_age")
+	if c.Has("max_age") {
+		value, _ := c.Get("max_age")
 		// 31 bits: 68 years, and no arithmetic on it overflows.
 		seconds, err := strconv.ParseUint(value, 10, 31)
 		if err != nil {
