@@ -73,6 +73,7 @@ type parser struct {
 
 func (p *parser) all(list []Challenge) ([]Challenge, bool) {
 	current, start := -1, 0
+	open := false // to parameters: only after a scheme and a space
 	for {
 		p.skip(" \t,")
 		if p.end() {
@@ -83,16 +84,24 @@ func (p *parser) all(list []Challenge) ([]Challenge, bool) {
 		if name == "" {
 			return nil, false
 		}
-		spaces := p.skip(" \t")
+		spaces := p.skip(" ")
+		tabs := p.skip(" \t")
 		switch {
 		case p.peek() == '=': // a parameter of the challenge before
-			if current < 0 || !p.parameter(&list[current], name) {
+			if !open || !p.parameter(&list[current], name) {
 				return nil, false
 			}
 		default:
 			list = append(list, Challenge{scheme: name})
-			current, start = len(list)-1, began
-			if spaces && !p.endOfItem() && !p.token68() {
+			current, start, open = len(list)-1, began, spaces
+			switch {
+			case p.endOfItem():
+			case tabs: // only spaces may stand after a scheme
+				return nil, false
+			case !spaces:
+			case p.token68():
+				open = false
+			default:
 				name := p.token()
 				p.skip(" \t")
 				if name == "" || p.peek() != '=' || !p.parameter(&list[current], name) {

@@ -14,11 +14,11 @@ func TestParse(t *testing.T) {
 		`bearer Realm = "x" , a=b`: `bearer Realm=x a=b`,
 		`Basic realm="a, Bearer b=c", Bearer error=invalid_token`: `Basic realm=a, Bearer b=c | Bearer error=invalid_token`,
 		`Negotiate YWJj==, Bearer`:                                `Negotiate | Bearer`,
+		"Bearer\t, Basic \t, a = \tb":                             `Bearer | Basic a=b`,
 		`Negotiate YWJj`:                                          `Negotiate`,
 		`Negotiate,Basic realm=""`:                                `Negotiate | Basic realm=`,
 		`,, Bearer ,, a="b" ,`:                                    `Bearer a=b`,
 		`Bearer a="q\"uo\\te"`:                                    `Bearer a=q"uo\te`,
-		"Bearer\ta=b":                                             `Bearer a=b`,
 		"Bearer a=b\nDPoP algs=\"ES256 EdDSA\"":                   `Bearer a=b | DPoP algs=ES256 EdDSA`,
 	} {
 		challenges, ok := Parse(lines(text))
@@ -34,7 +34,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q: %q, %t, want %q", text, strings.Join(got, " | "), ok, want)
 		}
 	}
-	for _, text := range []string{`a=b`, `="x"`, `Bearer a="x`, `Bearer a="x\`, `Bearer a=, b=`, `Bearer a=b c=d`, `Bearer a="b"c`, `Bearer (`, `"x"`, `Bearer a b`,
+	for _, text := range []string{"Bearer\ta=b", "Bearer \ta=b", `Bearer,a=b`, `Negotiate YWJj==, a=b`, `a=b`, `="x"`, `Bearer a="x`, `Bearer a="x\`, `Bearer a=, b=`, `Bearer a=b c=d`, `Bearer a="b"c`, `Bearer (`, `"x"`, `Bearer a b`,
 		strings.Repeat("Bearer,", 17), "Bearer a=" + strings.Repeat("x", 9000)} {
 		if challenges, ok := Parse(lines(text)); ok {
 			t.Errorf("%.40q was read as %+v", text, challenges)
