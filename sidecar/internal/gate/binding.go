@@ -68,6 +68,11 @@ type Binding struct {
 // NewBinding makes a Binding.
 func NewBinding(o BindingOptions) *Binding { return &Binding{BindingOptions: o} }
 
+// Passes says whether Check would let a use of a session pass and do nothing.
+func (b *Binding) Passes(sess *session.Session, address netip.Addr) bool {
+	return DecideMove(b.Mode(), sess.Network, address) == MoveNone
+}
+
 // Check decides about one use of a session and does what follows from it. An
 // error is one of ending the session, which then must not be used either.
 func (b *Binding) Check(ctx context.Context, sess *session.Session, address netip.Addr) (Verdict, error) {

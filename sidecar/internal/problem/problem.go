@@ -53,7 +53,7 @@ func (k Kind) Problem(detail string, members ...Member) Problem {
 func (k Kind) Write(w http.ResponseWriter, r *http.Request, detail string, members ...Member) {
 	e := catalogue[k]
 	p := k.Problem(detail, members...)
-	p.RequestID = RequestID(r.Context())
+	p.RequestID = RequestIDOf(w)
 	body, err := json.Marshal(p)
 	if err != nil { // strings and an int always marshal
 		http.Error(w, http.StatusText(e.status), e.status)

@@ -24,12 +24,22 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
+// RequestIDOf is the identifier of the request that w answers, or "".
+func RequestIDOf(w http.ResponseWriter) string {
+	if values := w.Header()[RequestIDHeader]; len(values) == 1 {
+		return values[0]
+	}
+	return ""
+}
+
+// IdentifyAnswer gives an answer a fresh random identifier, of at least 128 bits.
+func IdentifyAnswer(w http.ResponseWriter) { w.Header()[RequestIDHeader] = []string{rand.Text()} }
+
 // Identify gives every request a fresh random identifier of at least 128 bits,
 // in its context and in the answer's X-Request-Id.
 func Identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := rand.Text()
-		w.Header().Set(RequestIDHeader, id)
-		next.ServeHTTP(w, r.WithContext(WithRequestID(r.Context(), id)))
+		IdentifyAnswer(w)
+		next.ServeHTTP(w, r.WithContext(WithRequestID(r.Context(), RequestIDOf(w))))
 	})
 }

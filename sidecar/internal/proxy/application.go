@@ -76,7 +76,7 @@ func (a *Application) Serve(w http.ResponseWriter, r *http.Request, path Path) {
 			r = r.WithContext(ctx)
 		}
 	}
-	a.forwarder.forward(w, r, hop{to: a.to, host: a.Public.Host, path: path, client: address, behind: v})
+	a.forwarder.forward(w, r, &hop{to: a.to, host: a.Public.Host, path: path, client: address, behind: v})
 }
 
 // sendToLogin answers a request without a session: navigations go to the login,
@@ -106,8 +106,6 @@ type visit struct {
 func (v *visit) RoundTrip(out *http.Request) (*http.Response, error) {
 	return v.application.transport.RoundTrip(out)
 }
-
-func (v *visit) keeps() bool { return false }
 
 func (v *visit) keep([]byte) {}
 

@@ -136,7 +136,8 @@ type failing struct{ find, touch, refresh, renew error }
 func (f failing) Find(context.Context, string) (*session.Session, error) {
 	return &session.Session{ExpiresAt: time.Now().Add(time.Hour), Tokens: token.Set{Access: token.Access{Token: "a"}}}, f.find
 }
-func (f failing) Touch(context.Context, *session.Session) error { return f.touch }
+func (failing) Ready(string, token.Target, bool) (*session.Session, bool) { return nil, false }
+func (f failing) Touch(context.Context, *session.Session) error           { return f.touch }
 func (f failing) Refreshed(_ context.Context, s *session.Session, _ token.Target, _ proxy.Refresh) (*session.Session, error) {
 	return s, f.refresh
 }

@@ -2,17 +2,14 @@ package proxy
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
-	"errors"
 	"io"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/bff-operator/bff-operator/sidecar/internal/gate"
@@ -42,9 +39,7 @@ func newForwarder(public *url.URL, logger *slog.Logger) *forwarder {
 // request by a refusal.
 type behind interface {
 	http.RoundTripper
-	// keeps says whether a small body is to be kept, so that it can be sent twice;
-	// keep is told of one.
-	keeps() bool
+	// keep is told of a small body, which can be sent more than once.
 	keep(body []byte)
 	// request takes from a request's header what must not be sent.
 	request(http.Header)
@@ -68,74 +63,72 @@ type hop struct {
 // maxKept bounds a body that is kept, in bytes.
 const maxKept = 64 << 10
 
-// forward sends the request and streams the answer back.
-func (f *forwarder) forward(w http.ResponseWriter, r *http.Request, h hop) {
-	if !gate.IsWebSocket(r) {
-		// No other protocol is switched to: an upgrade to h2c would hide later
-		// requests from us.
-		r.Header.Del("Upgrade")
+// passage is the memory of one request on its way.
+type passage struct {
+	out   http.Request
+	url   url.URL
+	body  steadyBody
+	to    steadyWriter
+	from  [1]string // X-Forwarded-For
+	small bytes.Reader
+}
+
+// passages are for requests that are over when they were answered. Of the others
+// net/http may still hold something.
+var passages = sync.Pool{New: func() any { return new(passage) }}
+
+// forward sends the request and streams the answer back. It keeps r.Header and
+// changes it.
+func (f *forwarder) forward(w http.ResponseWriter, r *http.Request, h *hop) {
+	if gate.IsWebSocket(r) {
+		f.tunnel(w, r, h)
+		return
 	}
-	in, out := steady(w, r, f.stall)
-	defer out.done()
-	if r.ContentLength > 0 && r.ContentLength <= maxKept && h.behind.keeps() {
-		if !keep(w, r, in, h.behind) {
-			return
-		}
+	f.pass(new(passage), w, r, h)
+}
+
+// forwardAgain is forward for a request whose context is an upstream.Canceler,
+// and of which therefore nothing is held when it was answered.
+func (f *forwarder) forwardAgain(w http.ResponseWriter, r *http.Request, h *hop) {
+	p := passages.Get().(*passage)
+	f.pass(p, w, r, h)
+	*p = passage{}
+	passages.Put(p)
+}
+
+func (f *forwarder) pass(p *passage, w http.ResponseWriter, r *http.Request, h *hop) {
+	steady(p, w, r, f.stall)
+	defer p.to.done()
+	if r.ContentLength > 0 && r.ContentLength <= maxKept && !keep(p, w, r, h.behind) {
+		return
 	}
-	proxy := httputil.ReverseProxy{
-		// Event streams and bodies of unknown length are flushed as they arrive,
-		// which is what no FlushInterval means.
-		Transport:  h.behind,
-		BufferPool: f.buffers,
-		ErrorLog:   f.errorLog,
-		Rewrite: func(p *httputil.ProxyRequest) {
-			f.rewrite(p.In, p.Out, h)
-		},
-		ModifyResponse: func(answer *http.Response) error {
-			h.behind.response(answer)
-			scrubAnswer(answer.Trailer) // those that are announced
-			answer.Header.Del(problem.RequestIDHeader)
-			w.Header().Set(problem.RequestIDHeader, problem.RequestID(r.Context()))
-			return nil
-		},
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			if in.stalled() {
-				stalled(w, r)
-				return
-			}
-			if answer, ok := errors.AsType[refusal](context.Cause(r.Context())); ok { // the session has gone
-				answer(w, r)
-				return
-			}
-			if answer, ok := errors.AsType[refusal](err); ok {
-				answer(w, r)
-				return
-			}
-			if r.Context().Err() != nil && !errors.Is(r.Context().Err(), context.DeadlineExceeded) {
-				return // the browser has gone
-			}
-			f.logger.LogAttrs(r.Context(), slog.LevelWarn, "no answer from behind the sidecar",
-				slog.String("requestID", problem.RequestID(r.Context())), slog.String("host", h.to.Host), slog.Any("error", cause(err)))
-			h.behind.failed(w, r, timedOut(err))
-		},
+	out := f.outgoing(p, w, r, h)
+	if out.Body != nil {
+		// The transport may read on when it has an answer; nobody may once we return.
+		defer out.Body.Close()
 	}
-	proxy.ServeHTTP(finalOnly{out}, r)
-	scrubTrailers(w.Header())
+	answer, err := h.behind.RoundTrip(out)
+	if err != nil {
+		f.failed(w, r, h, p.body.stalled(), err)
+		return
+	}
+	f.answer(&p.to, answer, h)
 }
 
 // keep reads a small body, so that it can be sent more than once. It says
 // whether it got all of it, and answers the request if not.
-func keep(w http.ResponseWriter, r *http.Request, in *steadyBody, to behind) bool {
+func keep(p *passage, w http.ResponseWriter, r *http.Request, to behind) bool {
 	body := make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(r.Body, body); err != nil {
-		if in.stalled() {
+		if p.body.stalled() {
 			stalled(w, r)
 		} else {
 			problem.BadRequest.Write(w, r, "The request's body is shorter than announced.")
 		}
 		return false
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
+	p.small.Reset(body)
+	r.Body = io.NopCloser(&p.small)
 	to.keep(body)
 	return true
 }
@@ -144,58 +137,117 @@ func stalled(w http.ResponseWriter, r *http.Request) {
 	problem.RequestTimeout.Write(w, r, "The request's body stopped arriving. Send it again.")
 }
 
-// rewrite makes the outgoing request of one that ReverseProxy has cloned and
-// freed of hop-by-hop headers, those named in Connection included. What it
-// sets, no browser can have removed.
-func (f *forwarder) rewrite(in, out *http.Request, h hop) {
-	out.URL = &url.URL{Scheme: h.to.Scheme, Host: h.to.Host, Opaque: h.path.Escaped,
+// outgoing makes the request that is sent. What it sets, no browser can have
+// removed.
+func (f *forwarder) outgoing(p *passage, w http.ResponseWriter, r *http.Request, h *hop) *http.Request {
+	p.out = *r
+	out := &p.out
+	out.RequestURI, out.Close = "", false
+	if out.ContentLength == 0 {
+		out.Body = nil
+	}
+	f.rewrite(p, out, w.Header(), h)
+	if out.Header["User-Agent"] == nil {
+		out.Header["User-Agent"] = nothing // net/http would write one of its own
+	}
+	return out
+}
+
+// nothing is a value that is not written. It is shared and never changed.
+var nothing = []string{""}
+
+// rewrite addresses a request that was received to what is behind, and frees it
+// of what was meant for us.
+func (f *forwarder) rewrite(p *passage, out *http.Request, answer http.Header, h *hop) {
+	p.url = url.URL{Scheme: h.to.Scheme, Host: h.to.Host, Opaque: h.path.Escaped,
 		RawQuery: h.path.Query, ForceQuery: h.path.HasQuery && h.path.Query == ""}
+	out.URL = &p.url
 	out.Host = h.host
 	// A trailer would arrive after everything was scrubbed. Browsers send none.
 	out.Trailer = nil
 
 	header := out.Header
+	withoutHops(header)
 	h.behind.request(header)
 	if h.client.IsValid() {
-		header["X-Forwarded-For"] = []string{h.client.String()} // BFF-37: one that we vouch for
+		p.from[0] = textOf(h.client, out.RemoteAddr)
+		header["X-Forwarded-For"] = p.from[:1:1] // BFF-37: one that we vouch for
 	}
 	header["X-Forwarded-Proto"] = f.proto
 	header["X-Forwarded-Host"] = f.host
-	header[problem.RequestIDHeader] = []string{problem.RequestID(in.Context())}
+	header[problem.RequestIDHeader] = answer[problem.RequestIDHeader]
 }
 
-func timedOut(err error) bool {
-	e, ok := errors.AsType[net.Error](err)
-	return ok && e.Timeout() || errors.Is(err, context.DeadlineExceeded)
+// textOf is an address as text. If it is the one that the connection comes from
+// the text is there already.
+func textOf(address netip.Addr, peer string) string {
+	var room [64]byte
+	text := address.AppendTo(room[:0])
+	if host := peer[:max(0, strings.LastIndexByte(peer, ':'))]; string(text) == host {
+		return host
+	}
+	return string(text)
 }
 
-// cause keeps of an error what helps to find out why nothing answered. The rest
-// is dropped, since net/http quotes answers that it cannot parse.
-func cause(err error) error {
-	if e, ok := errors.AsType[*net.OpError](err); ok {
-		return e
+// answer streams an answer back. It ends the connection to the browser if it
+// cannot be done, so that nobody takes half an answer for a whole one.
+func (f *forwarder) answer(w *steadyWriter, answer *http.Response, h *hop) {
+	defer func() { answer.Body.Close() }() // response may have put another there
+	header := w.Header()
+	withoutHops(answer.Header)
+	h.behind.response(answer)
+	scrubAnswer(answer.Trailer) // those that are announced
+	delete(answer.Header, problem.RequestIDHeader)
+	for name, values := range answer.Header {
+		header[name] = values
 	}
-	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return e
+	if header["Content-Type"] == nil {
+		header["Content-Type"] = nil // what the upstream has not named nobody guesses
 	}
-	switch {
-	case timedOut(err):
-		return errors.New("timed out")
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("connection closed before an answer")
+	announced := len(answer.Trailer)
+	announce(header, answer.Trailer)
+	w.WriteHeader(answer.StatusCode)
+	if err := f.copy(w, answer); err != nil {
+		panic(http.ErrAbortHandler)
 	}
-	return errors.New("no usable HTTP answer")
+	if len(answer.Trailer) > 0 {
+		_ = w.FlushError() // so that the answer is in chunks, which alone have trailers
+		trailers(header, answer.Trailer, len(answer.Trailer) == announced)
+	}
 }
 
-// finalOnly keeps interim answers (status 1xx) to itself: ReverseProxy would
-// pass on their headers unseen. Switching protocols is final.
-type finalOnly struct{ http.ResponseWriter }
-
-func (w finalOnly) WriteHeader(status int) {
-	if status >= 200 || status == http.StatusSwitchingProtocols {
-		w.ResponseWriter.WriteHeader(status)
+// copy copies a body. Event streams and bodies of unknown length are flushed as
+// they arrive.
+func (f *forwarder) copy(w *steadyWriter, answer *http.Response) error {
+	flush := answer.ContentLength < 0 || isEventStream(answer.Header)
+	if from, ok := answer.Body.(io.WriterTo); ok && !flush {
+		_, err := from.WriteTo(w)
+		return err
+	}
+	if flush {
+		if err := w.FlushError(); err != nil { // the header, for who waits for that
+			return err
+		}
+	}
+	buffer := f.buffers.Get()
+	defer f.buffers.Put(buffer)
+	for {
+		n, err := answer.Body.Read(buffer)
+		if n > 0 {
+			if _, err := w.Write(buffer[:n]); err != nil {
+				return err
+			}
+			if flush {
+				if err := w.FlushError(); err != nil {
+					return err
+				}
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
 }
-
-// Unwrap serves http.ResponseController: flushing, hijacking, deadlines.
-func (w finalOnly) Unwrap() http.ResponseWriter { return w.ResponseWriter }

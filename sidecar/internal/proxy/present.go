@@ -15,6 +15,7 @@ import (
 	"github.com/bff-operator/bff-operator/sidecar/internal/problem"
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
 	"github.com/bff-operator/bff-operator/sidecar/internal/token"
+	"github.com/bff-operator/bff-operator/sidecar/internal/upstream"
 )
 
 // errPresent says that a token is there and cannot be presented.
@@ -29,8 +30,13 @@ type call struct {
 	path   Path
 	sess   *session.Session
 	access token.Access // zero if the route gets none
-	key    *dpop.Key    // nil unless access is bound to one
-	body   []byte       // if it was kept
+	// authorization is the header of that name, ready made; nil if access is bound
+	// to a key.
+	authorization []string
+	key           *dpop.Key // nil unless access is bound to one
+	body          []byte    // if it was kept
+	id            string    // the request's identifier
+	hop           hop
 }
 
 // use takes the route's token from a session.
@@ -43,9 +49,12 @@ func (c *call) use(sess *session.Session) error {
 	if !ok {
 		return fmt.Errorf("%w: the session has none for route %q", errPresent, c.route.Name)
 	}
-	c.access, c.key = access, nil
+	c.access, c.key, c.authorization = access, nil, nil
 	switch access.Type {
 	case token.Bearer, "":
+		if c.authorization, ok = sess.Authorization(c.route.Target); !ok {
+			c.authorization = []string{string(token.Bearer) + " " + access.Token}
+		}
 		return nil
 	case token.DPoP:
 		key, err := dpop.ParseKey(sess.Tokens.Key)
@@ -73,7 +82,7 @@ func (c *call) RoundTrip(out *http.Request) (*http.Response, error) {
 		}
 		answer, err := c.route.Transport.RoundTrip(out)
 		if err != nil {
-			if lost || out.Body != unrepeatable || !lostConnection(err) || out.Context().Err() != nil {
+			if lost || out.Body != upstream.Unrepeatable || !lostConnection(err) || out.Context().Err() != nil {
 				return nil, err
 			}
 			lost, out = true, c.again(out)
@@ -91,7 +100,7 @@ func (c *call) RoundTrip(out *http.Request) (*http.Response, error) {
 			nonce, again = true, true // DPOP-13
 		case !renewed && refusesToken(challenges, c.scheme()):
 			renewed = true
-			again, err = c.renew(out.Context())
+			again, err = c.renew(problem.WithRequestID(out.Context(), c.id))
 		default:
 			err = c.stepUp(challenges)
 		}
@@ -121,10 +130,11 @@ func (c *call) scheme() string {
 // to a key (DPOP-01). The proof is of the request as the upstream sees it
 // (DPOP-03).
 func (c *call) present(out *http.Request) error {
-	out.Header["Authorization"] = []string{c.scheme() + " " + c.access.Token} // DPOP-10
 	if c.key == nil {
+		out.Header["Authorization"] = c.authorization
 		return nil
 	}
+	out.Header["Authorization"] = []string{string(token.DPoP) + " " + c.access.Token} // DPOP-10
 	proof, err := c.key.Proof(dpop.Request{
 		Method: out.Method, URL: c.route.origin + c.path.Escaped, AccessToken: c.access.Token,
 		Nonce: c.calls.Nonces.Of(c.route.Upstream), Now: c.calls.Clock(),
@@ -134,21 +144,12 @@ func (c *call) present(out *http.Request) error {
 	}
 	out.Header["Dpop"] = []string{proof}
 	if out.Body == nil && safe(out.Method) {
-		out.Body = unrepeatable
+		// The server may have seen the proof when a connection turns out to be dead,
+		// and each is good for one request. RoundTrip repeats it with another.
+		out.Body = upstream.Unrepeatable
 	}
 	return nil
 }
-
-// unrepeatable is the body of a request that has none and that the transport
-// must not repeat by itself when a connection turns out to be dead: the server
-// may have seen the proof, and each is good for one request (DPOP-01). RoundTrip
-// repeats it with another.
-var unrepeatable io.ReadCloser = noBody{}
-
-type noBody struct{}
-
-func (noBody) Read([]byte) (int, error) { return 0, io.EOF }
-func (noBody) Close() error             { return nil }
 
 // safe is RFC 9110 section 9.2.1, without TRACE, which never gets here. These
 // are the methods that the transport repeats, and of which it finds out that
@@ -184,7 +185,7 @@ func (c *call) renew(ctx context.Context) (another bool, err error) {
 	case err != nil:
 		// The upstream's own answer is as good as any.
 		c.calls.Logger.LogAttrs(ctx, slog.LevelWarn, "a refused access token could not be renewed",
-			slog.String("requestID", problem.RequestID(ctx)), slog.Any("error", err))
+			slog.String("requestID", c.id), slog.Any("error", err))
 		return false, nil
 	}
 	refused := c.access.Token
@@ -214,8 +215,6 @@ func (c *call) request(h http.Header) { scrub(h, ofCalls) }
 
 // keep implements behind. A call with a token may have to be sent twice.
 func (c *call) keep(body []byte) { c.body = body }
-
-func (c *call) keeps() bool { return c.access.Token != "" }
 
 // response implements behind.
 func (c *call) response(answer *http.Response) {

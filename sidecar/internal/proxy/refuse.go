@@ -26,7 +26,7 @@ func isOver(err error) bool {
 
 func (c *Calls) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, session.ErrEnded) {
-		c.Ended(r.Context())
+		c.Ended(problem.WithRequestID(r.Context(), problem.RequestIDOf(w)))
 	}
 	c.Common.refuse(w, r, err)
 }
@@ -52,12 +52,12 @@ func (c *Common) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	if errors.Is(err, session.ErrTarget) || errors.Is(err, errPresent) {
-		c.log(r, problem.TokenUnavailable, "no token for a route", err)
+		c.log(w, r, problem.TokenUnavailable, "no token for a route", err)
 		problem.TokenUnavailable.Write(w, r, "The identity provider gives no token for this route. Its operator has to look into that; logging in again does not help.")
 		return
 	}
 	kind := kindOf(err)
-	c.log(r, kind, "session not usable", err)
+	c.log(w, r, kind, "session not usable", err)
 	kind.Write(w, r, "The session is kept. Try again in a moment.")
 }
 
@@ -71,9 +71,9 @@ func (c *Common) over(w http.ResponseWriter, r *http.Request, reason session.End
 	problem.SessionEnded.Write(w, r, whyEnded(reason), problem.LoginURL(c.LoginURL))
 }
 
-func (c *Common) log(r *http.Request, kind problem.Kind, message string, err error) {
+func (c *Common) log(w http.ResponseWriter, r *http.Request, kind problem.Kind, message string, err error) {
 	c.Logger.LogAttrs(r.Context(), slog.LevelWarn, message, slog.String("code", kind.Code()),
-		slog.String("requestID", problem.RequestID(r.Context())), slog.Any("error", err))
+		slog.String("requestID", problem.RequestIDOf(w)), slog.Any("error", err))
 }
 
 // kindOf tells whose fault it is that a session cannot be used just now.

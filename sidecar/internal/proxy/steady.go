@@ -17,13 +17,12 @@ const stallTimeout = 60 * time.Second
 
 // steady puts a request's body and its answer under the stall time-out, so that
 // a browser that is silent does not hold connections for ever.
-func steady(w http.ResponseWriter, r *http.Request, stall time.Duration) (*steadyBody, *steadyWriter) {
-	controller := http.NewResponseController(w)
-	body := &steadyBody{ReadCloser: r.Body, controller: controller, stall: stall}
+func steady(p *passage, w http.ResponseWriter, r *http.Request, stall time.Duration) {
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = body
+		p.body.ReadCloser, p.body.controller, p.body.stall = r.Body, http.NewResponseController(w), stall
+		r.Body = &p.body
 	}
-	return body, &steadyWriter{ResponseWriter: w, controller: controller, stall: stall}
+	p.to = steadyWriter{ResponseWriter: w, stall: stall}
 }
 
 // steadyBody is a body whose reads have a deadline each.
@@ -53,9 +52,8 @@ func (b *steadyBody) stalled() bool { return b.expired.Load() }
 // steadyWriter is an answer whose writes have a deadline each.
 type steadyWriter struct {
 	http.ResponseWriter
-	controller *http.ResponseController
-	stall      time.Duration
-	armed      bool
+	stall time.Duration
+	armed bool
 }
 
 func (w *steadyWriter) Write(p []byte) (int, error) {
@@ -63,22 +61,32 @@ func (w *steadyWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
+// ReadFrom implements io.ReaderFrom, for what gets from one socket to the other
+// without our seeing it.
+func (w *steadyWriter) ReadFrom(from io.Reader) (int64, error) {
+	w.arm()
+	if to, ok := w.ResponseWriter.(io.ReaderFrom); ok {
+		return to.ReadFrom(from)
+	}
+	return io.Copy(struct{ io.Writer }{w}, from)
+}
+
 // FlushError implements what http.ResponseController flushes with.
 func (w *steadyWriter) FlushError() error {
 	w.arm()
-	return w.controller.Flush()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 func (w *steadyWriter) arm() {
 	w.armed = true
-	_ = w.controller.SetWriteDeadline(time.Now().Add(w.stall))
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.stall))
 }
 
 // done takes the deadline away again: what comes next on the connection is not
 // ours.
 func (w *steadyWriter) done() {
 	if w.armed {
-		_ = w.controller.SetWriteDeadline(time.Time{})
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Time{})
 	}
 }
 
@@ -87,7 +95,7 @@ func (w *steadyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Hijack implements http.Hijacker.
 func (w *steadyWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buffered, err := w.controller.Hijack()
+	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -32,7 +32,7 @@ func shortStall(t *testing.T, stall time.Duration, upstream http.HandlerFunc) *h
 		if err != nil {
 			t.Error(err)
 		}
-		f.forward(w, r, hop{to: to, host: to.Host, path: path, behind: plain{transport}})
+		f.forward(w, r, &hop{to: to, host: to.Host, path: path, behind: plain{transport}})
 	}))
 	t.Cleanup(front.Close)
 	return front
@@ -41,7 +41,6 @@ func shortStall(t *testing.T, stall time.Duration, upstream http.HandlerFunc) *h
 // plain is a hop's end that changes nothing.
 type plain struct{ http.RoundTripper }
 
-func (plain) keeps() bool             { return false }
 func (plain) keep([]byte)             {}
 func (plain) request(http.Header)     {}
 func (plain) response(*http.Response) {}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/bff-operator/bff-operator/sidecar/internal/upstream"
 )
 
 // Time-outs of calls to what stands behind the sidecar. Bodies have none: they
@@ -45,7 +47,7 @@ type Peer struct {
 // NewTransport makes a transport of routes. It asks no HTTP proxy of the
 // environment, since that would see the tokens, and it follows no redirect
 // (BFF-34).
-func NewTransport(p Peer) *http.Transport {
+func NewTransport(p Peer) *upstream.Client {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	transport := newTransport(dialer.DialContext)
 	transport.TLSClientConfig.RootCAs = p.RootCAs
@@ -56,15 +58,15 @@ func NewTransport(p Peer) *http.Transport {
 			return p.Certificate, nil
 		}
 	}
-	return transport
+	return over(transport)
 }
 
 // NewApplicationTransport makes the transport of the application. A host named
 // localhost is dialled as 127.0.0.1 and then as ::1: applications listen on
 // either, and images have no /etc/hosts to ask.
-func NewApplicationTransport() *http.Transport {
+func NewApplicationTransport() *upstream.Client {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
-	return newTransport(func(ctx context.Context, network, address string) (net.Conn, error) {
+	return over(newTransport(func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(address)
 		if err != nil || host != "localhost" {
 			return dialer.DialContext(ctx, network, address)
@@ -77,6 +79,17 @@ func NewApplicationTransport() *http.Transport {
 			return conn, nil
 		}
 		return nil, err
+	}))
+}
+
+// over makes the client that sends plain requests itself and leaves the others,
+// those over TLS among them, to a transport.
+func over(transport *http.Transport) *upstream.Client {
+	return upstream.New(upstream.Options{
+		Fallback: transport, Dial: transport.DialContext,
+		HeaderTimeout: transport.ResponseHeaderTimeout, IdleTimeout: transport.IdleConnTimeout,
+		MaxIdlePerHost: transport.MaxIdleConnsPerHost, MaxIdle: transport.MaxIdleConns,
+		MaxHeaderBytes: int(transport.MaxResponseHeaderBytes),
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/bff-operator/bff-operator/sidecar/internal/session"
 	"github.com/bff-operator/bff-operator/sidecar/internal/store"
 	"github.com/bff-operator/bff-operator/sidecar/internal/telemetry"
+	"github.com/bff-operator/bff-operator/sidecar/internal/token"
 )
 
 // operation is what is asked of a store.
@@ -125,6 +126,16 @@ func (s sessions) Find(ctx context.Context, cookieValue string) (*session.Sessio
 		return nil, fmt.Errorf("find session: %w, it is of another provider", session.ErrNone)
 	}
 	return sess, err
+}
+
+// Ready is Find for a session that is in memory.
+func (s sessions) Ready(cookieValue string, target token.Target, needsToken bool) (*session.Session, bool) {
+	sess, ok := s.Sessions.Ready(cookieValue, target, needsToken)
+	if !ok || sess.Issuer != s.issuer {
+		return nil, false
+	}
+	s.metrics.SessionFind()
+	return sess, true
 }
 
 func (s sessions) End(ctx context.Context, sess *session.Session, why session.EndReason) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/bff-operator/bff-operator/api/v1alpha1"
 	"github.com/bff-operator/bff-operator/sidecar/internal/config"
 	"github.com/bff-operator/bff-operator/sidecar/internal/proxy"
+	"github.com/bff-operator/bff-operator/sidecar/internal/upstream"
 )
 
 // peerPart is the connections to upstreams that are verified by authorities of
@@ -16,7 +17,7 @@ import (
 // them.
 type peerPart struct {
 	*counted
-	transport *http.Transport
+	transport *upstream.Client
 }
 
 // peers are those of a generation, by what they were made of.

@@ -54,10 +54,16 @@ func Run(ctx context.Context, o RunOptions) error {
 	}
 	s.reloaded(o.Source, o.Source.Report())
 	traffic := httpServer(s.Handler(), s.Logger, clientIdleTimeout)
+	fast := s.newLane()
+	traffic.ConnState = fast.ConnState
 	adminServer := httpServer(patiently(s.adminHandler(o.Source)), s.Logger, time.Minute)
 
 	group, serving := errgroup.WithContext(ctx)
-	group.Go(func() error { return serve(traffic, o.Traffic) })
+	group.Go(func() error { return serve(traffic, fast.Listen(o.Traffic)) })
+	group.Go(func() error {
+		fast.Run(serving)
+		return nil
+	})
 	group.Go(func() error { return serve(adminServer, o.Admin) })
 	group.Go(func() error {
 		o.Source.Run(serving, s.Apply, func(r config.Report) { s.reloaded(o.Source, r) })
@@ -69,6 +75,7 @@ func Run(ctx context.Context, o RunOptions) error {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 		defer cancel()
 		shutDown(end, traffic)
+		fast.Shutdown(end)
 		shutDown(end, adminServer)
 		return nil
 	})

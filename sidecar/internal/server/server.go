@@ -15,6 +15,7 @@ import (
 	"github.com/bff-operator/bff-operator/sidecar/internal/problem"
 	"github.com/bff-operator/bff-operator/sidecar/internal/proxy"
 	"github.com/bff-operator/bff-operator/sidecar/internal/telemetry"
+	"github.com/bff-operator/bff-operator/sidecar/internal/upstream"
 )
 
 // Options make a Server. The zero value of each but Metrics means its default.
@@ -36,8 +37,8 @@ type Server struct {
 	Options
 	audit       telemetry.Audit
 	started     time.Time
-	routes      *http.Transport // of all routes with nothing of their own
-	application *http.Transport
+	routes      *upstream.Client // of all routes with nothing of their own
+	application *upstream.Client
 	nonces      dpop.Nonces // of upstreams
 	current     atomic.Pointer[generation]
 	draining    atomic.Bool

@@ -1,6 +1,9 @@
 package session
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // watcher is what the store tells of changes. It neither blocks nor calls the
 // store.
@@ -15,8 +18,8 @@ func (w watcher) Changed(key string) {
 }
 
 // Lost implements store.Watcher.
-func (w watcher) Lost() {
-	w.sessions.outage.begin(w.sessions.clock()) // until the store answers
+func (w watcher) Lost(silence time.Duration) {
+	w.sessions.outage.begin(w.sessions.clock(), silence) // until the store answers
 	w.sessions.cache.doubt()
 	w.sessions.changes.wakeAll()
 }

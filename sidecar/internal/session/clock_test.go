@@ -9,12 +9,12 @@ import (
 // is known by the monotonic clock.
 func TestOutageIsMeasuredByTheMonotonicClock(t *testing.T) {
 	var o outage
-	o.begin(time.Now())
+	o.begin(time.Now(), 0)
 	since, out := o.began()
 	if !out || since == since.Round(0) {
 		t.Errorf("since %v, out: %v", since, out)
 	}
-	o.begin(since.Add(time.Hour))
+	o.begin(since.Add(time.Hour), 0)
 	if again, _ := o.began(); again != since {
 		t.Error("it has begun anew")
 	}
@@ -30,7 +30,7 @@ func TestRefreshTokensRestAfterAnOutage(t *testing.T) {
 	start := time.Now()
 	for lasted, rests := range map[time.Duration]time.Duration{settleAfter - 1: 0, settleAfter: settleTime, time.Hour: settleTime} {
 		var o outage
-		o.begin(start)
+		o.begin(start, time.Hour) // however long it was silent before
 		end := start.Add(lasted)
 		o.end(end)
 		if got := max(0, o.settles(end)); got != rests {

@@ -88,17 +88,21 @@ func TestUsedLately(t *testing.T) {
 	const idle = 30 * time.Minute
 	for name, row := range map[string]struct {
 		left, life time.Duration
+		uncut      time.Duration // what is left, as far as it is known apart from its life
 		want       bool
 	}{
-		"just now":                             {left: idle, life: time.Hour, want: true},
-		"a while ago":                          {left: 28 * time.Minute, life: time.Hour, want: true},
-		"a tenth ago":                          {left: 27 * time.Minute, life: time.Hour, want: false},
-		"long ago":                             {left: time.Minute, life: time.Hour, want: false},
-		"the timeout was longer then":          {left: 50 * time.Minute, life: time.Hour, want: false},
-		"the end of its life hides the answer": {left: 29 * time.Minute, life: 29 * time.Minute, want: false},
+		"just now":                              {left: idle, life: time.Hour, want: true},
+		"a while ago":                           {left: 28 * time.Minute, life: time.Hour, want: true},
+		"a tenth ago":                           {left: 27 * time.Minute, life: time.Hour, want: false},
+		"long ago":                              {left: time.Minute, life: time.Hour, want: false},
+		"the timeout was longer then":           {left: 50 * time.Minute, life: time.Hour, want: false},
+		"the end of its life hides the answer":  {left: 29 * time.Minute, life: 29 * time.Minute, want: false},
+		"nor does the store tell more":          {left: 29 * time.Minute, life: 29 * time.Minute, uncut: 29 * time.Minute, want: false},
+		"written here near the end of its life": {left: 10 * time.Minute, life: 10 * time.Minute, uncut: 28 * time.Minute, want: true},
+		"written here a tenth ago":              {left: 10 * time.Minute, life: 10 * time.Minute, uncut: 27 * time.Minute, want: false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &Session{IdleExpiresAt: now.Add(row.left), ExpiresAt: now.Add(row.life)}
+			s := &Session{IdleExpiresAt: now.Add(row.left), ExpiresAt: now.Add(row.life), idles: now.Add(row.uncut)}
 			if got := usedLately(s, now, idle); got != row.want {
 				t.Errorf("used lately: %v, want %v", got, row.want)
 			}

@@ -31,7 +31,7 @@ var everything = []string{"Create", "Load", "Replace", "Touch", "Delete", "Index
 // cut makes methods fail and tells the watchers that the connection has gone.
 func (f *faultyStore) cut(methods ...string) {
 	f.set(&f.down, methods)
-	f.Lost()
+	f.Lost(0)
 }
 
 // cutAll makes all methods fail.
@@ -67,6 +67,17 @@ func (f *faultyStore) called(method string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.calls[method]
+}
+
+// asked is how often it was asked for anything.
+func (f *faultyStore) asked() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, calls := range f.calls {
+		n += calls
+	}
+	return n
 }
 
 func (f *faultyStore) do(method string, call func() error) error {
@@ -111,9 +122,9 @@ func (f *faultyStore) Changed(key string) {
 	}
 }
 
-func (f *faultyStore) Lost() {
+func (f *faultyStore) Lost(silence time.Duration) {
 	for _, w := range f.listening() {
-		w.Lost()
+		w.Lost(silence)
 	}
 }
 

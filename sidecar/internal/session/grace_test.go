@@ -230,7 +230,7 @@ func TestReconnect(t *testing.T) {
 		w.store.mu.Lock()
 		w.store.deaf = false
 		w.store.mu.Unlock()
-		w.store.Lost()
+		w.store.Lost(0)
 		before := w.store.called("Load")
 		for range 50 {
 			go func() {

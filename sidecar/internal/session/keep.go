@@ -110,11 +110,10 @@ func (s *Sessions) write(ctx context.Context, r renewal) (*Session, error) {
 // withoutOthers leaves out the narrowed tokens for other targets. They can be had
 // again; the refresh token cannot.
 func withoutOthers(renewed *Session, target token.Target) *Session {
-	slim := *renewed
 	access, _ := renewed.Tokens.For(target)
-	slim.Tokens.Narrowed = nil
-	slim.Tokens = slim.Tokens.With(target, access)
-	return &slim
+	slim := renewed.Tokens
+	slim.Narrowed = nil
+	return renewed.withTokens(slim.With(target, access))
 }
 
 func laterThan(ours, stored token.Set, target token.Target) bool {
@@ -125,13 +124,14 @@ func laterThan(ours, stored token.Set, target token.Target) bool {
 
 // onTop puts what was renewed on a session that was changed meanwhile.
 func onTop(stored, renewed *Session, target token.Target) *Session {
-	next := *stored
 	access, _ := renewed.Tokens.For(target)
-	if renewed.obtainedAt.After(stored.obtainedAt) {
-		next.Tokens = stored.Tokens.WithKey(renewed.Tokens.Key)
-		next.Tokens.Refresh, next.Tokens.ID = renewed.Tokens.Refresh, renewed.Tokens.ID
-		next.obtainedAt = renewed.obtainedAt
+	tokens, obtainedAt := stored.Tokens, stored.obtainedAt
+	if renewed.obtainedAt.After(obtainedAt) {
+		tokens = tokens.WithKey(renewed.Tokens.Key)
+		tokens.Refresh, tokens.ID = renewed.Tokens.Refresh, renewed.Tokens.ID
+		obtainedAt = renewed.obtainedAt
 	}
-	next.Tokens = next.Tokens.With(target, access)
-	return &next
+	next := stored.withTokens(tokens.With(target, access))
+	next.obtainedAt = obtainedAt
+	return next
 }

@@ -37,7 +37,7 @@ type want struct {
 // need says what must be done for a session's tokens to have it. late is from 0
 // to 1: how late in the margin it is renewed.
 func (w want) need(tokens token.Set, now time.Time, late float64) need {
-	access, ok := tokens.For(w.target)
+	access, ok := accessFor(tokens, w.target)
 	renewable := tokens.Refresh != ""
 	switch {
 	case !ok || access.ExpiresWithin(now, 0):
@@ -63,6 +63,6 @@ func margin(life time.Duration, late float64) time.Duration {
 
 // usable says whether there is an access token that has not expired.
 func usable(tokens token.Set, target token.Target, now time.Time) bool {
-	access, ok := tokens.For(target)
+	access, ok := accessFor(tokens, target)
 	return ok && !access.ExpiresWithin(now, 0)
 }

@@ -13,13 +13,22 @@ const askAgain = time.Second
 
 // outage is whether the store answers.
 type outage struct {
-	// since is nil while it answers. It keeps its monotonic reading, so that a clock
-	// that is set neither lengthens nor shortens the grace.
-	since atomic.Pointer[time.Time]
+	// away is nil while it answers. Its times keep their monotonic reading, so that a
+	// clock that is set neither lengthens nor shortens the grace.
+	away atomic.Pointer[absence]
 	// rest is until when no refresh token is spent after an outage: leases may have
 	// run out in it, and whoever had one may hold renewed tokens that it can store
 	// only now.
 	rest atomic.Pointer[time.Time]
+}
+
+// absence is a time in which the store does not answer.
+type absence struct {
+	// since is when the store was last heard of: what has changed after that may not
+	// be known.
+	since time.Time
+	// noticed is when it did not answer.
+	noticed time.Time
 }
 
 const (
@@ -40,26 +49,28 @@ func (o *outage) settles(now time.Time) time.Duration {
 	return 0
 }
 
-func (o *outage) begin(now time.Time) {
-	if o.since.Load() == nil {
-		o.since.CompareAndSwap(nil, &now)
+// begin notes that the store does not answer, and was not heard of for a time
+// before that.
+func (o *outage) begin(now time.Time, silence time.Duration) {
+	if o.away.Load() == nil {
+		o.away.CompareAndSwap(nil, &absence{since: now.Add(-silence), noticed: now})
 	}
 }
 
 func (o *outage) end(now time.Time) {
-	if since := o.since.Load(); since != nil {
-		if now.Sub(*since) >= settleAfter {
+	if away := o.away.Load(); away != nil {
+		if now.Sub(away.noticed) >= settleAfter {
 			until := now.Add(settleTime)
 			o.rest.Store(&until)
 		}
-		o.since.Store(nil)
+		o.away.Store(nil)
 	}
 }
 
-// began says when the outage began, if there is one.
+// began says when the store was last heard of, if there is an outage.
 func (o *outage) began() (time.Time, bool) {
-	if since := o.since.Load(); since != nil {
-		return *since, true
+	if away := o.away.Load(); away != nil {
+		return away.since, true
 	}
 	return time.Time{}, false
 }
@@ -71,7 +82,7 @@ func (s *Sessions) heard(ctx context.Context, err error) error {
 	if !errors.Is(err, ErrUnavailable) {
 		s.outage.end(s.clock())
 	} else if ctx.Err() == nil { // otherwise it is the caller who did not wait
-		s.outage.begin(s.clock())
+		s.outage.begin(s.clock(), 0)
 	}
 	return err
 }

@@ -62,7 +62,8 @@ func (p *pending) over(stored *Session) *Session {
 		return stored
 	}
 	current := *stored
-	current.Tokens, current.obtainedAt = waiting.session.Tokens, waiting.session.obtainedAt
+	current.Tokens, current.authorizations = waiting.session.Tokens, waiting.session.authorizations
+	current.obtainedAt = waiting.session.obtainedAt
 	return &current
 }
 

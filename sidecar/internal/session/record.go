@@ -16,10 +16,6 @@ import (
 // KiB each are usual.
 const MaxRecordSize = 64 << 10
 
-// sessionSize is about what a session takes in memory beside what is in its
-// record, which takes about twice its size once it is opened.
-const sessionSize = 1 << 10
-
 // sealOverhead is more than a seal adds: header, nonce and tag.
 const sealOverhead = 2 + 32 + 12 + 16
 
@@ -92,11 +88,12 @@ func (h handle) open(ring *keyring.Ring, e store.Entry) (*Session, error) {
 	if err := unmarshal(h.record(), ring, e.Record, &r); err != nil {
 		return nil, err
 	}
+	tokens, ready := authorize(r.Tokens)
 	return &Session{
 		Issuer: r.Issuer, Subject: r.Subject, ProviderSID: r.ProviderSID, ACR: r.ACR, AuthTime: r.AuthTime, Network: r.Network, ID: r.ID, Claims: r.Claims,
-		Tokens: r.Tokens, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, IdleExpiresAt: r.ExpiresAt,
-		handle: h, version: e.Version, obtainedAt: r.ObtainedAt, ends: r.ExpiresAt, idles: r.ExpiresAt,
-		size: sessionSize + 2*len(e.Record),
+		Tokens: tokens, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, IdleExpiresAt: r.ExpiresAt,
+		authorizations: ready, handle: h, version: e.Version, obtainedAt: r.ObtainedAt, ends: r.ExpiresAt, idles: r.ExpiresAt,
+		size: sizeOf(len(e.Record), r.Claims, 1+len(tokens.Narrowed)),
 	}, nil
 }
 

@@ -199,20 +199,20 @@ func (s *Sessions) ask(ctx context.Context, current *Session, target token.Targe
 	if access.ObtainedAt.IsZero() {
 		access.ObtainedAt = asked
 	}
-	renewed := *current
-	renewed.Tokens = withoutExpired(current.Tokens, asked)
+	set := withoutExpired(current.Tokens, asked)
 	if tokens.Key != nil {
-		renewed.Tokens = renewed.Tokens.WithKey(tokens.Key)
+		set = set.WithKey(tokens.Key)
 	}
-	renewed.Tokens = renewed.Tokens.With(target, access)
-	renewed.obtainedAt = asked
+	set = set.With(target, access)
 	if tokens.Refresh != "" {
-		renewed.Tokens.Refresh = tokens.Refresh
+		set.Refresh = tokens.Refresh
 	}
 	if tokens.ID != "" {
-		renewed.Tokens.ID = tokens.ID
+		set.ID = tokens.ID
 	}
-	return &renewed, nil
+	renewed := current.withTokens(set)
+	renewed.obtainedAt = asked
+	return renewed, nil
 }
 
 // withoutExpired leaves out narrowed tokens that have expired: the routes they

@@ -56,6 +56,9 @@ type Session struct {
 	// ExpiresAt.
 	IdleExpiresAt time.Time
 
+	// authorizations belong to Tokens: see withTokens.
+	authorizations authorizations
+
 	handle  handle
 	version uint64 // in the store
 	size    int    // about what it takes in memory, in bytes

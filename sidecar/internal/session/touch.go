@@ -18,7 +18,7 @@ const touchShare = 10
 // goes on without it (see Find).
 func (s *Sessions) Touch(ctx context.Context, sess *Session) error {
 	idle, now := s.limits().IdleTimeout, s.clock()
-	if usedLately(sess, now, idle) || !s.touched.set(sess.handle.key, now, now.Add(idle/touchShare)) {
+	if s.useIsKnown(sess, now, idle) || !s.touched.set(sess.handle.key, now, now.Add(idle/touchShare)) {
 		return nil
 	}
 	err := s.heard(ctx, s.store.Touch(ctx, sess.handle.key, idle))
@@ -45,10 +45,15 @@ func (s *Sessions) Touch(ctx context.Context, sess *Session) error {
 // usedLately says whether a use within a tenth of the idle timeout is known when
 // the session was found.
 func usedLately(sess *Session, now time.Time, idle time.Duration) bool {
-	if sess.IdleExpiresAt.Equal(sess.ExpiresAt) {
-		return false // cut short by the session's life: it does not tell the last use
+	ends := sess.IdleExpiresAt
+	if ends.Equal(sess.ExpiresAt) {
+		// Cut short by the session's life: it does not tell the last use. What this
+		// process has written is not cut short.
+		if ends = sess.idles; !ends.After(sess.ExpiresAt) {
+			return false
+		}
 	}
-	left := sess.IdleExpiresAt.Sub(now)
+	left := ends.Sub(now)
 	// More than idle is left when the policy's timeout was shortened: the use to
 	// write is the one that makes that count.
 	return left <= idle && left > idle-idle/touchShare

@@ -2,8 +2,10 @@ package store
 
 import (
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/rueidis"
 )
@@ -20,8 +22,10 @@ type generation struct {
 	link *link
 	// single says that the client has one connection, and so ends with it.
 	single bool
-	client rueidis.Client // set by adopt
-	served atomic.Bool    // it has answered a call
+	// entries begins the keys of entries. Nobody is told of others.
+	entries string
+	client  rueidis.Client // set by adopt
+	served  atomic.Bool    // it has answered a call
 
 	mu     sync.Mutex
 	lost   bool
@@ -45,11 +49,26 @@ type generationConn struct {
 	generation *generation
 	peer       peer
 	closed     atomic.Bool
+	heard      atomic.Int64 // when it was read from last, as sinceStart
 }
+
+// started is what moments are counted from, so that setting the clock changes
+// none.
+var started = time.Now()
+
+func sinceStart() int64 { return int64(time.Since(started)) }
 
 func (c *generationConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.heard.Store(sinceStart())
+	}
 	return n, c.check(err)
+}
+
+// silence is for how long nothing was heard of the peer.
+func (c *generationConn) silence() time.Duration {
+	return time.Duration(sinceStart() - c.heard.Load())
 }
 
 func (c *generationConn) Write(p []byte) (int, error) {
@@ -79,7 +98,7 @@ func (c *generationConn) Close() error {
 	g.mu.Unlock()
 	err := c.Conn.Close()
 	if c.peer == server {
-		g.link.watcher().Lost()
+		g.link.watcher().Lost(c.silence())
 	}
 	return err
 }
@@ -93,13 +112,14 @@ func (g *generation) dial(to peer, dial func() (net.Conn, error)) (net.Conn, err
 		return nil, clean{err} // it names the address and the reason
 	}
 	conn := &generationConn{Conn: raw, generation: g, peer: to}
+	conn.heard.Store(sinceStart())
 	further, err := g.add(conn)
 	if err != nil {
 		_ = raw.Close()
 		return nil, err
 	}
 	if further {
-		g.link.watcher().Lost()
+		g.link.watcher().Lost(0)
 	}
 	return conn, nil
 }
@@ -149,12 +169,16 @@ func (g *generation) lose(cause error) {
 	g.conns = nil
 	g.mu.Unlock()
 
+	var silence time.Duration
 	for c := range conns {
 		c.closed.Store(true)
 		_ = c.Conn.Close()
+		if c.peer == server {
+			silence = max(silence, c.silence())
+		}
 	}
 	// Before anybody can get another connection.
-	g.link.watcher().Lost()
+	g.link.watcher().Lost(silence)
 	g.link.drop(g, cause)
 	if client != nil {
 		// Close waits for calls under way, one of which may be ours.
@@ -167,11 +191,15 @@ func (g *generation) lose(cause error) {
 func (g *generation) invalidated(keys []rueidis.RedisMessage) {
 	w := g.link.watcher()
 	if keys == nil {
-		w.Lost()
+		// rueidis says so too when a connection has gone. Then lose has said it, or is
+		// about to, and knows how long it was silent.
+		if !g.isLost() {
+			w.Lost(0)
+		}
 		return
 	}
 	for i := range keys {
-		if key, err := keys[i].ToString(); err == nil {
+		if key, err := keys[i].ToString(); err == nil && strings.HasPrefix(key, g.entries) {
 			w.Changed(key)
 		}
 	}

@@ -6,12 +6,13 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 type losses struct{ atomic.Int32 }
 
-func (l *losses) Changed(string) {}
-func (l *losses) Lost()          { l.Add(1) }
+func (l *losses) Changed(string)     {}
+func (l *losses) Lost(time.Duration) { l.Add(1) }
 
 // plug is a connection to nowhere.
 func plug() (net.Conn, error) {

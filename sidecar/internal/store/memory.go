@@ -61,8 +61,8 @@ func NewMemory(clock func() time.Time, maxEntries int) *Memory {
 // nobody watches.
 type nobody struct{}
 
-func (nobody) Changed(string) {}
-func (nobody) Lost()          {}
+func (nobody) Changed(string)     {}
+func (nobody) Lost(time.Duration) {}
 
 // Watch implements Store.
 func (m *Memory) Watch(w Watcher) {

@@ -18,8 +18,8 @@ import (
 // Its user needs this in the servers' access control lists and no more, on keys
 // that begin with its prefix (such as ~bff:*) and on no channel:
 //
-//	+ping +client|tracking +eval +evalsha +hmget +hget +hset +hincrby +get +set
-//	+getdel +del +exists +incr +pttl +pexpire +time +zadd +zrem +zrange
+//	+ping +client|tracking +eval +evalsha +hmget +hget +hset +hincrby +get +getex
+//	+set +getdel +del +exists +incr +pttl +pexpire +time +zadd +zrem +zrange
 //	+zremrangebyscore
 //
 // Behind Sentinels also +role; on a Cluster also +cluster|slots, or from version
@@ -72,41 +72,66 @@ func (r *Redis) Create(ctx context.Context, key string, n New) error {
 // Load implements Store.
 func (r *Redis) Load(ctx context.Context, key string) (Entry, error) {
 	var e Entry
-	err := r.do(ctx, "load session entry", repeatable, func(ctx context.Context, c rueidis.Client) error {
-		answers := c.DoMulti(ctx,
-			c.B().Hmget().Key(key).Field(fieldRecord, fieldMetadata, fieldVersion, fieldIndexes).Build(),
-			c.B().Pttl().Key(beside(besideActivity, key)).Build(),
-			c.B().Get().Key(beside(besideNote, key)).Build())
-		fields, err := answers[0].ToArray()
-		if err != nil {
-			return err
-		}
-		left, err := answers[1].AsInt64()
-		if err != nil {
-			return err
-		}
-		note, err := answers[2].ToString()
-		if err != nil && !rueidis.IsRedisNil(err) {
-			return err
-		}
-		switch {
-		case note != "":
-			return &GoneError{Note: note}
-		case len(fields) != 4 || fields[2].IsNil():
-			return ErrNotFound
-		case left <= 0:
-			// Nobody can use it any more. Failing to remove it does no harm: its
-			// lifetime ends all the same.
-			list, _ := fields[3].ToString()
-			member, indexes := indexed(list)
-			_ = deleteScript.Exec(ctx, c, entryKeys(key, indexes), []string{member, "", "0", "over"}).Error()
-			return ErrNotFound
-		}
-		e, err = decode(fields)
-		e.IdleLeft = time.Duration(left) * time.Millisecond
+	err := r.do(ctx, "load session entry", repeatable, func(ctx context.Context, c rueidis.Client) (err error) {
+		e, err = load(ctx, c, key)
 		return err
 	})
 	return e, err
+}
+
+// load asks first whether there is activity, with a command that the server does
+// not count as reading: it remembers for each connection what was read on it, to
+// tell of the next change, and a stranger who makes cookies up must not fill its
+// memory with what is not there.
+func load(ctx context.Context, c rueidis.Client, key string) (Entry, error) {
+	activity := beside(besideActivity, key)
+	answers := c.DoMulti(ctx, c.B().Getex().Key(activity).Build(), c.B().Getex().Key(beside(besideNote, key)).Build())
+	err := answers[0].Error()
+	if rueidis.IsRedisNil(err) {
+		return Entry{}, missing(ctx, c, key, answers[1])
+	}
+	if err != nil {
+		return Entry{}, err
+	}
+	answers = c.DoMulti(ctx,
+		c.B().Hmget().Key(key).Field(fieldRecord, fieldMetadata, fieldVersion).Build(),
+		c.B().Pttl().Key(activity).Build())
+	fields, err := answers[0].ToArray()
+	if err != nil {
+		return Entry{}, err
+	}
+	left, err := answers[1].AsInt64()
+	switch {
+	case err != nil:
+		return Entry{}, err
+	case len(fields) != 3:
+		return Entry{}, errOdd
+	case fields[2].IsNil() || left <= 0:
+		// It went between the two questions. Now there may be a note.
+		return Entry{}, missing(ctx, c, key, c.Do(ctx, c.B().Getex().Key(beside(besideNote, key)).Build()))
+	}
+	e, err := decode(fields)
+	e.IdleLeft = time.Duration(left) * time.Millisecond
+	return e, err
+}
+
+// missing is ErrNotFound for an entry that has no activity, or a *GoneError if
+// there is a note. What is left of the entry is removed.
+func missing(ctx context.Context, c rueidis.Client, key string, note rueidis.RedisResult) error {
+	switch text, err := note.ToString(); {
+	case err == nil && text != "":
+		return &GoneError{Note: text}
+	case err != nil && !rueidis.IsRedisNil(err):
+		return err
+	}
+	// Nobody can use it any more. Failing to remove it does no harm: it ends all the
+	// same.
+	there, err := overScript.Exec(ctx, c, []string{key, beside(besideActivity, key)}, []string{millis(overTime)}).ToString()
+	if err == nil {
+		member, indexes := indexed(there)
+		_ = deleteScript.Exec(ctx, c, entryKeys(key, indexes), []string{member, "", "0", "over"}).Error()
+	}
+	return ErrNotFound
 }
 
 func decode(fields []rueidis.RedisMessage) (e Entry, err error) {

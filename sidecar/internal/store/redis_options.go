@@ -29,14 +29,20 @@ const (
 	bufferSize = 32 << 10
 	ringScale  = 8 // 2^8 commands under way
 	oneConn    = -1
-	// keepAlive is how often an idle connection is asked whether it is alive. A
-	// network that swallows everything is noticed after at most twice that and the
-	// time-out, if no call notices it before; until then nobody is told of changes.
-	keepAlive = 10 * time.Second
+	// keepAlive is how often an idle connection is asked whether it is alive: see
+	// SilenceBound.
+	keepAlive = 5 * time.Second
 	// unusedCache is the size of a cache in which nothing is ever put.
 	unusedCache = 1 << 10
 	clientName  = "bff-sidecar"
 )
+
+// SilenceBound is how long a network that swallows everything, and closes
+// nothing, can go unnoticed with a time-out: an idle connection is asked whether
+// it is alive within twice 5 seconds, and has the time-out to answer. Until then
+// nobody is told of changes. Any call notices it within the time-out. With
+// DefaultTimeout it is 12 seconds.
+func SilenceBound(timeout time.Duration) time.Duration { return 2*keepAlive + timeout }
 
 // RedisOptions say how to reach a Redis or Valkey server, or several.
 type RedisOptions struct {
@@ -49,8 +55,8 @@ type RedisOptions struct {
 	// Sentinel says what to ask Sentinels. Only with that topology.
 	Sentinel Sentinel
 	// Prefix begins the keys of all entries, with a hash tag and a colon at its end,
-	// such as bff:{uid}:. A Watcher is told of the keys that begin with it and
-	// TrackedKind. Empty, it is told of every key of the server.
+	// such as bff:{uid}:. A Watcher is told of keys that begin with it and
+	// TrackedKind. Empty, it is told of keys that are no entries too.
 	Prefix string
 	// Username is the ACL user; empty is the server's default user.
 	Username string
@@ -118,6 +124,9 @@ func isUnix(address string) bool { return strings.HasPrefix(address, "/") }
 // client connects. Every connection of the client belongs to g, which is told
 // of changes.
 func (o RedisOptions) client(g *generation) (rueidis.Client, error) {
+	if o.Prefix != "" {
+		g.entries = o.Prefix + TrackedKind
+	}
 	dialer := net.Dialer{Timeout: o.Timeout, KeepAlive: keepAlive}
 	// rueidis hands back one of these, which tells whom it dials. What TLS needs is
 	// asked for at every connection, in dial.
@@ -142,12 +151,14 @@ func (o RedisOptions) client(g *generation) (rueidis.Client, error) {
 		RingScaleEachConn:   ringScale,
 		ReadBufferEachConn:  bufferSize,
 		WriteBufferEachConn: bufferSize,
-		// The server tells of changes on the very connection that serves the calls. It
-		// tells of all sessions of the policy instead of those that were read here:
-		// that needs no memory at the server for each session and sidecar, and no
-		// further command with each read. The cache itself is the caller's, who keeps
-		// what is opened; rueidis' own is never filled.
-		ClientTrackingOptions: o.tracking(),
+		// The server tells of changes on the very connection that serves the calls, and
+		// of what was read on it, not of all sessions (BCAST): with many sidecars that
+		// few of them have read would keep the server busy with telling the others. It
+		// is told of all that was read, not of what is asked for with each read (OPTIN):
+		// nothing can be forgotten, refused, or be lost when a Cluster redirects. The
+		// cache itself is the caller's, who keeps what is opened; rueidis' own is never
+		// filled.
+		ClientTrackingOptions: []string{},
 		OnInvalidations:       g.invalidated,
 		CacheSizeEachConn:     unusedCache,
 		// What may be sent twice is decided by who knows what it does.
@@ -181,14 +192,6 @@ func (o RedisOptions) client(g *generation) (rueidis.Client, error) {
 		err = clean{fmt.Errorf("find the primary that the Sentinels call %q: %w", o.Sentinel.MasterName, redact(err))}
 	}
 	return client, err
-}
-
-func (o RedisOptions) tracking() []string {
-	options := []string{"BCAST"}
-	if o.Prefix != "" {
-		options = append(options, "PREFIX", o.Prefix+TrackedKind)
-	}
-	return options
 }
 
 func (o RedisOptions) credentials(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {

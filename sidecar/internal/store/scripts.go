@@ -3,6 +3,7 @@ package store
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 )
@@ -11,8 +12,11 @@ import (
 // which lives for the session's lifetime, and some keys beside it in the same
 // cluster slot. The activity is an empty string that lives for the idle time: an
 // entry without it is over. It is apart so that Touch changes no byte of the
-// record, and under a prefix that is not tracked, so that no replica fetches a
-// session again because it is used.
+// record, and no replica fetches a session again because it is used.
+//
+// The server remembers for each connection what was read on it, and tells of the
+// next change of that. A script counts as reading all of its keys as soon as it
+// calls a command that only reads, which GETEX is not.
 const (
 	fieldRecord   = "record"
 	fieldMetadata = "metadata"
@@ -27,6 +31,16 @@ const (
 	besideLease    = "l:"
 	besideFence    = "f:"
 )
+
+// overTime is how long an entry without activity stays if it cannot be removed at
+// once.
+const overTime = time.Minute
+
+// KEYS: entry, activity. ARGV: overTime in ms. The answer is the field indexes of
+// an entry that is over, or nil.
+var overScript = rueidis.NewLuaScript(`
+if redis.call('GETEX', KEYS[2]) or redis.call('PEXPIRE', KEYS[1], ARGV[1], 'XX') == 0 then return false end
+return redis.call('HGET', KEYS[1], 'indexes')`)
 
 // TrackedKind follows the prefix in the keys whose changes a Watcher is told of.
 const TrackedKind = "s:"
@@ -106,12 +120,11 @@ return 1`)
 
 // KEYS: entry, activity. ARGV: idle time in ms.
 var touchScript = rueidis.NewLuaScript(`
-if redis.call('EXISTS', KEYS[1], KEYS[2]) < 2 then return 0 end
 local left = redis.call('PTTL', KEYS[1])
+if left == -2 then return 0 end
 local idle = tonumber(ARGV[1])
 if left >= 0 and left < idle then idle = left end
-redis.call('PEXPIRE', KEYS[2], idle)
-return 1`)
+return redis.call('PEXPIRE', KEYS[2], idle)`)
 
 // KEYS: entry, activity, note, then the indexes. ARGV: member of the indexes,
 // note, its time in ms, 'over' if a live entry is to stay.

@@ -107,13 +107,16 @@ type Store interface {
 // Watcher is told what happens to entries. Its methods must not block and must
 // not call the store.
 type Watcher interface {
-	// Changed is told of an entry that was replaced, deleted or is over. It is not
-	// told of touches.
+	// Changed is told of an entry that was loaded here and has been replaced or
+	// deleted since, or is over. A store may tell once: of what happens after that
+	// when the entry was loaded again. It may also tell of entries that were not
+	// loaded here. It does not tell of touches.
 	Changed(key string)
 	// Lost is told that changes may have been missed: everything that is known of
 	// entries is to be doubted. A store calls it before the first answer on a new
-	// connection can be seen.
-	Lost()
+	// connection can be seen. silence is for how long the server had not been heard
+	// of before that: what has changed in this time may have been missed too.
+	Lost(silence time.Duration)
 }
 
 // NoteTime is how long a note on a deleted entry stays.

@@ -25,7 +25,7 @@ type subject struct {
 
 // The rights that the documentation of store.Redis names.
 var (
-	rights = []string{"+ping", "+client|tracking", "+eval", "+evalsha", "+hmget", "+hget", "+hset", "+hincrby", "+get", "+set",
+	rights = []string{"+ping", "+client|tracking", "+eval", "+evalsha", "+hmget", "+hget", "+hset", "+hincrby", "+get", "+getex", "+set",
 		"+getdel", "+del", "+exists", "+incr", "+pttl", "+pexpire", "+time", "+zadd", "+zrem", "+zrange", "+zremrangebyscore"}
 	behindSentinels = []string{"+role"}
 	onCluster       = []string{"+cluster|slots", "+asking"}

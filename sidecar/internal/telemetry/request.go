@@ -1,7 +1,9 @@
 package telemetry
 
 import (
+	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,17 +33,43 @@ func (m *Metrics) Requests(route string) *Requests {
 // Serve has next answer the request and counts it, also when next panics. The
 // writer that next gets has a method Status() int.
 func (q *Requests) Serve(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request)) {
-	recorder := &recorder{ResponseWriter: w}
+	answer := &recorder{ResponseWriter: w}
 	start := time.Now()
 	q.inFlight.Inc()
+	defer func() { q.count(answer, r, start) }()
+	next(answer, r)
+}
+
+// recorders are for answers that nobody holds once they are over.
+var recorders = sync.Pool{New: func() any { return new(recorder) }}
+
+// ServeIf is Serve for a request that next may leave alone, which then is not
+// counted. next must not keep its writer.
+func (q *Requests) ServeIf(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request) bool) bool {
+	answer := recorders.Get().(*recorder)
+	*answer = recorder{ResponseWriter: w}
+	start := time.Now()
+	q.inFlight.Inc()
+	answered := true // unless next says otherwise: it may panic
 	defer func() {
-		q.inFlight.Dec()
-		if recorder.status != http.StatusSwitchingProtocols { // a socket stays open for as long as it likes
-			q.duration.Observe(time.Since(start).Seconds())
+		if answered {
+			q.count(answer, r, start)
+		} else {
+			q.inFlight.Dec()
 		}
-		q.classes[recorder.class(r)].Inc()
+		*answer = recorder{}
+		recorders.Put(answer)
 	}()
-	next(recorder, r)
+	answered = next(answer, r)
+	return answered
+}
+
+func (q *Requests) count(answer *recorder, r *http.Request, start time.Time) {
+	q.inFlight.Dec()
+	if answer.status != http.StatusSwitchingProtocols { // a socket stays open for as long as it likes
+		q.duration.Observe(time.Since(start).Seconds())
+	}
+	q.classes[answer.class(r)].Inc()
 }
 
 // recorder remembers the status of an answer.
@@ -64,6 +92,14 @@ func (r *recorder) Write(p []byte) (int, error) {
 		r.status = http.StatusOK
 	}
 	return r.ResponseWriter.Write(p)
+}
+
+// ReadFrom implements io.ReaderFrom, for what the kernel copies by itself.
+func (r *recorder) ReadFrom(from io.Reader) (int64, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return io.Copy(r.ResponseWriter, from)
 }
 
 // Status is the status that was answered, or 0.
