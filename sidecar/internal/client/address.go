@@ -65,6 +65,9 @@ func Network(address netip.Addr, ipv4Bits, ipv6Bits int) netip.Prefix {
 // something on one machine only. An IPv4 address in IPv6 form is the IPv4
 // address.
 func parse(s string) (netip.Addr, bool) {
+	if both, err := netip.ParseAddrPort(s); err == nil { // as most peers are
+		return both.Addr().WithZone("").Unmap(), true
+	}
 	address, err := netip.ParseAddr(s)
 	if err != nil {
 		host, _, errSplit := net.SplitHostPort(s)

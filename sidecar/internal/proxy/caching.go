@@ -22,7 +22,11 @@ func private(h http.Header, otherwise []string) {
 	} else {
 		h["Cache-Control"] = []string{withdrawn(said)}
 	}
-	h["Vary"] = append(h["Vary"][:len(h["Vary"]):len(h["Vary"])], "Cookie")
+	if vary := h["Vary"]; len(vary) > 0 {
+		h["Vary"] = append(vary[:len(vary):len(vary)], "Cookie")
+	} else {
+		h["Vary"] = byCookie
+	}
 }
 
 // forSharedCaches says whether a header speaks to shared caches alone, which
@@ -85,4 +89,5 @@ func cutDirective(list string) (directive, rest string, ok bool) {
 var (
 	noStore    = []string{"no-store"}
 	revalidate = []string{"private, no-cache"}
+	byCookie   = []string{"Cookie"}
 )
