@@ -90,6 +90,16 @@ conformance: prerequisites ## The built sidecar against every row of the standar
 	cd hack/conformance/oidcprovider && npm ci --no-progress --loglevel=error
 	cd hack/conformance && go test -tags conformance -timeout 30m
 
+.PHONY: budget
+budget: prerequisites ## A call's allocations and instructions, against what it may cost
+	go test -run '^TestAllocationsOfACall$$' -v ./sidecar/internal/server
+	go run ./hack/bench instructions
+
+.PHONY: bench
+bench: prerequisites ## What the sidecar costs, next to other session proxies: about 20 minutes on a quiet machine
+	go run ./hack/bench rivals --out $(CACHE)/bench/rivals
+	go run ./hack/bench loads --out $(CACHE)/bench/loads
+
 .PHONY: e2e
 e2e: cluster-up images-load ## The product on a real Kubernetes, with a real browser
 	hack/e2e/run.sh

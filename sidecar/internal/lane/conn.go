@@ -65,6 +65,10 @@ func (c *conn) Read(p []byte) (int, error) {
 	return c.watch(p)
 }
 
+// WriteTo implements io.WriterTo, by Read: that of net.TCPConn knows nothing of
+// what was read ahead.
+func (c *conn) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{c}) }
+
 // pass gives what is there, and then what comes.
 func (c *conn) pass(p []byte) (int, error) {
 	if len(c.buffer) > 0 {

@@ -127,6 +127,7 @@ func keep(p *passage, w http.ResponseWriter, r *http.Request, to behind) bool {
 		}
 		return false
 	}
+	r.Header.Del("Expect") // nothing has to be waited for any more
 	p.small.Reset(body)
 	r.Body = io.NopCloser(&p.small)
 	to.keep(body)

@@ -113,6 +113,7 @@ func Run(ctx context.Context, env []string, program string, args ...string) (str
 	command.Env = append(os.Environ(), env...)
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = grace
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	output, err := command.CombinedOutput()
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
