@@ -35,8 +35,11 @@ type conn struct {
 	// through is whether the connection is the server's for good.
 	through bool
 	served  bool // the lane has answered a request on it
-	head    http1.Head
-	x       *exchange
+	// last is the method of the request that the lane has answered last; empty if
+	// the server had one after it.
+	last string
+	head http1.Head
+	x    *exchange
 
 	turn atomic.Uint64 // odd while an answer is under way
 	seen uint64        // the turn when somebody last looked
@@ -95,7 +98,7 @@ func (c *conn) give(p []byte) (n int, err error) {
 
 // owe makes a request the server's: n bytes, which begin here.
 func (c *conn) owe(n int64, p []byte) (int, error) {
-	c.owed, c.waiting = n, false
+	c.owed, c.waiting, c.last = n, false, ""
 	return c.give(p)
 }
 
@@ -148,9 +151,20 @@ func (c *conn) serve(p []byte) (int, error) {
 		end, err := c.await()
 		if err != nil {
 			if len(c.buffer) > 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
+				if c.last != "" && isEndOfLine(c.buffer[0]) && !c.skipLines() {
+					c.TCPConn.Close()
+					return 0, net.ErrClosed
+				}
 				return c.leave(p) // it may make something of what there is
 			}
 			return 0, err
+		}
+		if c.last != "" && isEndOfLine(c.buffer[0]) {
+			if !c.skipLines() {
+				c.TCPConn.Close()
+				return 0, net.ErrClosed
+			}
+			continue
 		}
 		if end < 0 || !c.head.Parse(c.buffer[:end]) {
 			return c.leave(p)
@@ -181,9 +195,29 @@ func (c *conn) serve(p []byte) (int, error) {
 			return c.owe(size, p)
 		}
 		c.take(int(size))
-		c.served = true
+		c.served, c.last = true, c.x.line.Method
 	}
 }
+
+// skipLines leaves out line ends before a request as the server does: a few of
+// them, and only after a POST, whose body some old clients end with one. It
+// knows of requests that the server has not seen, and says false where the
+// server would refuse what comes.
+func (c *conn) skipLines() bool {
+	const most = 4
+	if c.last != http.MethodPost {
+		return false
+	}
+	c.last = http.MethodGet // once
+	n := 0
+	for n < min(most, len(c.buffer)) && isEndOfLine(c.buffer[n]) {
+		n++
+	}
+	c.take(n)
+	return true
+}
+
+func isEndOfLine(b byte) bool { return b == '\r' || b == '\n' }
 
 // await waits for a request's head and returns its length. It is negative if it
 // is too long for the lane. A new connection has the server's deadline.

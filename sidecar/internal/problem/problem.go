@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -53,7 +54,7 @@ func (k Kind) Problem(detail string, members ...Member) Problem {
 func (k Kind) Write(w http.ResponseWriter, r *http.Request, detail string, members ...Member) {
 	e := catalogue[k]
 	p := k.Problem(detail, members...)
-	p.RequestID = RequestIDOf(w)
+	p.RequestID = cmp.Or(RequestID(r.Context()), RequestIDOf(w))
 	body, err := json.Marshal(p)
 	if err != nil { // strings and an int always marshal
 		http.Error(w, http.StatusText(e.status), e.status)
