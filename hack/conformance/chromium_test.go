@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/storage"
@@ -193,11 +195,25 @@ func (b *chromium) Script(source string) string {
 	return get(b, "run in the page: "+source, chromedp.Evaluate[string](source, chromedp.EvalAwaitPromise))
 }
 
-// Location is the address of the page.
+// Location is the address of the page. It is empty while one page makes room for
+// another.
 func (b *chromium) Location() string {
 	b.w.Helper()
-	return get(b, "read the location", chromedp.Location())
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	location, err := chromedp.Run(ctx, chromedp.Location())
+	if left, ok := errors.AsType[*cdproto.Error](err); ok && left.Code == targetLeft {
+		return ""
+	}
+	if err != nil {
+		b.w.Fatalf("read the location: %v", err)
+	}
+	return location
 }
+
+// targetLeft is the code of a question to a page that was left while it was
+// asked.
+const targetLeft = -32000
 
 // WaitFor waits until the address begins with a URL.
 func (b *chromium) WaitFor(url string) {
