@@ -9,6 +9,8 @@ package gate
 import (
 	"net/http"
 	"strings"
+
+	"github.com/bff-operator/bff-operator/sidecar/internal/http1"
 )
 
 // Rule is what kind of request is asked for, and so what it must show.
@@ -93,16 +95,5 @@ func known(values []string, list ...string) string {
 func IsWebSocket(r *http.Request) bool {
 	upgrade := r.Header["Upgrade"]
 	return len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket") &&
-		r.Method == http.MethodGet && r.ContentLength == 0 && hasToken(r.Header["Connection"], "upgrade")
-}
-
-func hasToken(values []string, token string) bool {
-	for _, value := range values {
-		for t := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(strings.TrimSpace(t), token) {
-				return true
-			}
-		}
-	}
-	return false
+		r.Method == http.MethodGet && r.ContentLength == 0 && http1.HasToken(r.Header["Connection"], "upgrade")
 }

@@ -101,3 +101,16 @@ func Framing(h http.Header) (length int64, ok bool) {
 
 // deciding are fields that say how a message or its connection goes on.
 var deciding = [...]string{"Transfer-Encoding", "Upgrade", "Expect", "Trailer", "Te", "Keep-Alive", "Proxy-Connection", "Http2-Settings"}
+
+// HasToken says whether a field that is a list, such as Connection, has a token
+// in it. Case means nothing (RFC 9110 section 5.6.1).
+func HasToken(values []string, token string) bool {
+	for _, value := range values {
+		for t := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.TrimSpace(t), token) {
+				return true
+			}
+		}
+	}
+	return false
+}

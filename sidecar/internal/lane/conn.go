@@ -20,8 +20,8 @@ const (
 	largeBuffer = 32 << 10
 )
 
-// conn is a connection with the lane in its Read. The fields down to socket's
-// are the server's goroutine's alone.
+// conn is a connection with the lane in its Read. The fields down to x are the
+// server's goroutine's alone.
 type conn struct {
 	*net.TCPConn
 	lane *Lane
@@ -255,22 +255,19 @@ func (c *conn) answer(body []byte) (answered bool, err error) {
 	if !c.begin() {
 		return false, net.ErrClosed
 	}
-	answered = true // and broken off, should it panic
+	returned := false // a panic goes on to the server, which reports it
 	defer func() {
-		if thrown := recover(); thrown != nil {
-			c.x.broken = true
-		}
-		if c.end() || c.x.broken {
+		if c.end() || c.x.broken || !returned {
 			c.TCPConn.Close()
 			answered, err = true, net.ErrClosed
 		}
 	}()
 	c.x.reset(body)
-	if !c.lane.options.Answer(c.x, c.x.request) {
-		return false, nil
+	if answered = c.lane.options.Answer(c.x, c.x.request); answered {
+		c.x.finish()
 	}
-	c.x.finish()
-	return true, nil
+	returned = true
+	return answered, nil
 }
 
 var _ http.ResponseWriter = (*exchange)(nil)

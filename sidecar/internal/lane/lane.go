@@ -24,7 +24,7 @@ type Options struct {
 	// Answer answers a request whole and returns true, or does nothing at all and
 	// returns false. It runs in the connection's goroutine. The request and its
 	// header are used again when it has returned; its context ends when the client
-	// goes away and is an upstream.Canceler. A panic closes the connection.
+	// goes away and is an upstream.Canceler. A panic goes on to the server.
 	Answer func(w http.ResponseWriter, r *http.Request) bool
 	// IdleTimeout closes a connection without a request for this long.
 	IdleTimeout time.Duration

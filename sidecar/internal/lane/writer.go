@@ -164,6 +164,10 @@ func (x *exchange) SetWriteDeadline(t time.Time) error {
 // connection.
 func (x *exchange) finish() {
 	if x.status == 0 {
+		if x.context.Err() != nil { // nobody is there to tell anything
+			x.broken = true
+			return
+		}
 		x.WriteHeader(http.StatusOK)
 	}
 	if x.chunked {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -120,9 +121,13 @@ func (v *visit) response(answer *http.Response) {
 		return
 	}
 	private(answer.Header, revalidate)
-	if isEventStream(answer.Header) {
-		answer.Body = v.application.stream(answer.Request.Context(), answer.Body, v.sess)
+}
+
+func (v *visit) stream(answer *http.Response) io.ReadCloser {
+	if v.sess == nil {
+		return answer.Body
 	}
+	return v.application.stream(answer.Request.Context(), answer.Body, v.sess)
 }
 
 func (v *visit) failed(w http.ResponseWriter, r *http.Request, _ bool) {

@@ -136,6 +136,7 @@ func (c *Calls) Quick(w http.ResponseWriter, r *http.Request, route *Route, path
 	if _, ok := sess.Authorization(route.Target); needsToken && !ok {
 		return false
 	}
+	problem.IdentifyAnswer(w)
 	out := calls.Get().(*call)
 	*out = call{calls: c, route: route, path: path, id: problem.RequestIDOf(w)}
 	if out.use(sess) != nil {

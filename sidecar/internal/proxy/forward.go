@@ -45,6 +45,8 @@ type behind interface {
 	request(http.Header)
 	// response changes the answer that is returned.
 	response(*http.Response)
+	// stream makes the body of an event stream one that ends with the session.
+	stream(*http.Response) io.ReadCloser
 	// failed answers when no answer came.
 	failed(w http.ResponseWriter, r *http.Request, timedOut bool)
 }
@@ -65,12 +67,11 @@ const maxKept = 64 << 10
 
 // passage is the memory of one request on its way.
 type passage struct {
-	out   http.Request
-	url   url.URL
-	body  steadyBody
-	to    steadyWriter
-	from  [1]string // X-Forwarded-For
-	small bytes.Reader
+	out  http.Request
+	url  url.URL
+	body steadyBody
+	to   steadyWriter
+	from [1]string // X-Forwarded-For
 }
 
 // passages are for requests that are over when they were answered. Of the others
@@ -128,8 +129,8 @@ func keep(p *passage, w http.ResponseWriter, r *http.Request, to behind) bool {
 		return false
 	}
 	r.Header.Del("Expect") // nothing has to be waited for any more
-	p.small.Reset(body)
-	r.Body = io.NopCloser(&p.small)
+	// In memory of its own: a transport may still read it when it has an answer.
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	to.keep(body)
 	return true
 }
@@ -193,7 +194,7 @@ func textOf(address netip.Addr, peer string) string {
 // answer streams an answer back. It ends the connection to the browser if it
 // cannot be done, so that nobody takes half an answer for a whole one.
 func (f *forwarder) answer(w *steadyWriter, answer *http.Response, h *hop) {
-	defer func() { answer.Body.Close() }() // response may have put another there
+	defer func() { answer.Body.Close() }() // or what is put in its place
 	header := w.Header()
 	withoutHops(answer.Header)
 	h.behind.response(answer)
@@ -207,9 +208,18 @@ func (f *forwarder) answer(w *steadyWriter, answer *http.Response, h *hop) {
 	}
 	announced := len(answer.Trailer)
 	announce(header, answer.Trailer)
+	events := isEventStream(answer.Header)
 	w.WriteHeader(answer.StatusCode)
-	if err := f.copy(w, answer); err != nil {
+	if events {
+		// The session may end it at any moment now, and an answer that is closed has no
+		// header any more: it is not looked at again.
+		answer.Body = h.behind.stream(answer)
+	}
+	if err := f.copy(w, answer.Body, events || answer.ContentLength < 0); err != nil {
 		panic(http.ErrAbortHandler)
+	}
+	if events {
+		return
 	}
 	if len(answer.Trailer) > 0 {
 		_ = w.FlushError() // so that the answer is in chunks, which alone have trailers
@@ -217,11 +227,10 @@ func (f *forwarder) answer(w *steadyWriter, answer *http.Response, h *hop) {
 	}
 }
 
-// copy copies a body. Event streams and bodies of unknown length are flushed as
-// they arrive.
-func (f *forwarder) copy(w *steadyWriter, answer *http.Response) error {
-	flush := answer.ContentLength < 0 || isEventStream(answer.Header)
-	if from, ok := answer.Body.(io.WriterTo); ok && !flush {
+// copy copies a body, flushed as it arrives if flush says so: event streams, and
+// bodies of unknown length.
+func (f *forwarder) copy(w *steadyWriter, body io.Reader, flush bool) error {
+	if from, ok := body.(io.WriterTo); ok && !flush {
 		_, err := from.WriteTo(w)
 		return err
 	}
@@ -233,7 +242,7 @@ func (f *forwarder) copy(w *steadyWriter, answer *http.Response) error {
 	buffer := f.buffers.Get()
 	defer f.buffers.Put(buffer)
 	for {
-		n, err := answer.Body.Read(buffer)
+		n, err := body.Read(buffer)
 		if n > 0 {
 			if _, err := w.Write(buffer[:n]); err != nil {
 				return err

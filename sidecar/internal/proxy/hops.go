@@ -5,6 +5,8 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/bff-operator/bff-operator/sidecar/internal/http1"
 )
 
 // hops are headers of one connection, which end with it (RFC 9110 section
@@ -22,24 +24,13 @@ func withoutHops(h http.Header) {
 			}
 		}
 	}
-	trailers := hasToken(h["Te"], "trailers")
+	trailers := http1.HasToken(h["Te"], "trailers")
 	for _, name := range hops {
 		delete(h, name)
 	}
 	if trailers {
 		h["Te"] = []string{"trailers"}
 	}
-}
-
-func hasToken(values []string, token string) bool {
-	for _, value := range values {
-		for t := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(textproto.TrimString(t), token) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // announce names the trailers that are to come.

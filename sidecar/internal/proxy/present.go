@@ -228,9 +228,11 @@ func (c *call) response(answer *http.Response) {
 			h["Www-Authenticate"] = values
 		}
 	}
-	if isEventStream(h) {
-		answer.Body = c.calls.stream(answer.Request.Context(), answer.Body, c.sess)
-	}
+}
+
+// stream implements behind.
+func (c *call) stream(answer *http.Response) io.ReadCloser {
+	return c.calls.stream(answer.Request.Context(), answer.Body, c.sess)
 }
 
 // failed implements behind.

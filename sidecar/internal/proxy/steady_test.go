@@ -41,9 +41,10 @@ func shortStall(t *testing.T, stall time.Duration, upstream http.HandlerFunc) *h
 // plain is a hop's end that changes nothing.
 type plain struct{ http.RoundTripper }
 
-func (plain) keep([]byte)             {}
-func (plain) request(http.Header)     {}
-func (plain) response(*http.Response) {}
+func (plain) keep([]byte)                                {}
+func (plain) request(http.Header)                        {}
+func (plain) response(*http.Response)                    {}
+func (plain) stream(answer *http.Response) io.ReadCloser { return answer.Body }
 func (plain) failed(w http.ResponseWriter, r *http.Request, timedOut bool) {
 	unreachable(w, r, timedOut)
 }

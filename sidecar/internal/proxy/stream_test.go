@@ -286,6 +286,40 @@ func TestStreamOfASessionThatHasJustEnded(t *testing.T) {
 	}
 }
 
+// The same, over and over: the end comes at every moment between the answer's
+// header and its body, and never touches a header that is still being read.
+func TestStreamsOfSessionsThatEndAtAnyMoment(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for i := range 40 {
+			w.Header().Set(fmt.Sprintf("X-Field-%d", i), "1")
+		}
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.WriteString(w, "data: 1\n\n") // and its end, so that the connection can be kept
+	})
+	r := newRig(t, parts{upstream: u.URL, sessions: over{}})
+	server := r.serve(t)
+	for range 300 {
+		answer, err := http.DefaultClient.Do(r.request(t, "GET", server.URL+"/api", nil))
+		must(t, err)
+		_, err = io.Copy(io.Discard, answer.Body)
+		must(t, err)
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusOK || answer.Header.Get("X-Field-39") != "1" {
+			t.Fatalf("%s %v", answer.Status, answer.Header)
+		}
+	}
+}
+
+// over are sessions that are found and over at once.
+type over struct{ failing }
+
+func (over) Watch(*session.Session) (<-chan session.Event, func()) {
+	events := make(chan session.Event, 1)
+	events <- session.Event{Kind: session.EventEnded, Reason: session.EndLogout}
+	return events, func() {}
+}
+
 // A stream that the browser leaves leaves nothing behind.
 func TestStreamThatIsLeft(t *testing.T) {
 	left := make(chan struct{})

@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/bff-operator/bff-operator/sidecar/internal/lane"
-	"github.com/bff-operator/bff-operator/sidecar/internal/problem"
 	"github.com/bff-operator/bff-operator/sidecar/internal/proxy"
 )
 
@@ -31,7 +30,6 @@ func (s *Server) quick(w http.ResponseWriter, r *http.Request) bool {
 	if err != nil || target.Class != proxy.ToRoute {
 		return false
 	}
-	problem.IdentifyAnswer(w)
 	return g.ofRoutes[target.Route.Name].ServeIf(w, r, func(w http.ResponseWriter, r *http.Request) bool {
 		defer s.recovered(w, r)
 		return g.calls.Quick(w, r, target.Route, path)

@@ -149,7 +149,7 @@ func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 		panic(v)
 	}
 	// What was thrown may hold anything; where it was thrown helps more.
-	s.Logger.ErrorContext(r.Context(), "panic while answering a request", slog.String("requestID", problem.RequestID(r.Context())),
+	s.Logger.ErrorContext(r.Context(), "panic while answering a request", slog.String("requestID", problem.RequestIDOf(w)),
 		slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
 	if answered, ok := w.(interface{ Status() int }); !ok || answered.Status() != 0 {
 		panic(http.ErrAbortHandler)
